@@ -151,6 +151,8 @@ class Pack(Section):
     """Capacity of a sequence, tokens. A longer sample is rejected, never cut."""
     layout: Literal["think", "plain"] = "think"
     """think: the rationale goes inside <think> before the answer; plain: it is plain text before the answer."""
+    weights_in: Literal["samples", "tokens", "labelled_tokens"] = "samples"
+    """What sources[].weight counts. Under a token mean, labelled tokens are a source's real weight in the loss."""
     scope: Literal["step", "global"] = "step"
     """step: the samples of each optimizer step are packed on their own, into a fixed number of sequences; global: over all."""
     control_text: Literal["text", "reject"] = "text"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -40,6 +41,9 @@ class Recipe(Section):
     """Adapters; None is full fine-tuning."""
     parallel: Parallel = Parallel()
     """How a step is split over processes."""
+    deepspeed: dict[str, Any] = Field(default={})
+    """What else goes into DeepSpeed's configuration, merged over ours. Its names are checked, its effects are not tried by us;
+    what would make the loss or the sizes wrong is refused."""
     train: Train = Train()
     """Fine-tuning."""
     evaluate: Evaluate = Evaluate()

@@ -171,7 +171,8 @@ class Source(Section):
     """What is trained on: acc (question + evidence → rationale, answer), answer_only (the same without rationale), agent_sft
     (the agent's turns, tool output masked), chat (assistant turns of a plain conversation)."""
     weight: Rate = 1.0
-    """Relative weight in the mixture, in samples: with 1 and 3, every fourth sample comes from the first. 0 leaves it out."""
+    """Relative weight in the mixture, in what pack.weights_in says: with 1 and 3 in samples, every fourth sample comes from the
+    first. 0 leaves it out."""
     split: Literal["train", "held_out"] = "train"
     """held_out is compiled and evaluated, never trained on."""
     max_records: Positive | None = None

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from acc.recipe.base import Count, Positive, Rate, Section
+
+
+class Rope(Section):
+    """RoPE scaling, for sequences beyond the model's native window; every checkpoint's config.json carries it."""
+
+    kind: Literal["yarn", "linear", "dynamic"] = "yarn"
+    """Way of scaling, by its name in transformers."""
+    factor: Annotated[float, Field(gt=1)]
+    """Longest sequence ÷ native window."""
+    native_window: Positive | None = None
+    """Window that the model was trained for, tokens; None takes the config's max_position_embeddings."""
 
 
 class Model(Section):
@@ -18,8 +29,11 @@ class Model(Section):
     """Revision on the hub; None takes the newest."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """Type of weights and activations in the forward pass; the optimizer's copy is float32."""
-    attention: Literal["auto", "documents_sdpa", "flash_attention_2", "flash_attention_3"] = "auto"
-    """Attention of packed sequences. auto: FlashAttention where it is installed and there is a GPU, else SDPA per document."""
+    attention: Literal["auto", "documents_sdpa", "torch_varlen", "flash_attention_2", "flash_attention_3"] = "auto"
+    """Attention of packed sequences. auto, with a GPU: FlashAttention where it is installed, else torch's varlen attention where
+    torch has it; else SDPA per document."""
+    rope: Rope | None = None
+    """RoPE scaling; None leaves the model as it is, and sequences beyond its window are refused."""
     trust_remote_code: bool = False
     """Run Python code that comes with the checkpoint."""
 
@@ -31,6 +45,19 @@ class MoE(Section):
     """Implementation of the experts' matrix products."""
     router: Literal["trained", "frozen"] = "trained"
     """Whether the router's weights are trained."""
+    router_aux_loss: Rate = 0.0
+    """Weight of the load-balancing loss. Only 0: it pools all tokens of a packed sequence, and under sequence parallelism its
+    gradient is not exact."""
+    log_every_steps: Positive | None = 10
+    """Steps between lines of the log with each layer's expert load (share, entropy, dead experts), number; None for never."""
+
+    @model_validator(mode="after")
+    def _no_router_loss(self) -> MoE:
+        if self.router_aux_loss:
+            raise ValueError(
+                "moe.router_aux_loss: the load-balancing loss is not exact under packing and sequence parallelism; leave it 0"
+            )
+        return self
 
 
 class Lora(Section):
@@ -40,8 +67,16 @@ class Lora(Section):
     """Rank of the adapters, number."""
     alpha: Annotated[float, Field(gt=0)] = 32.0
     """Scale: the update is alpha / rank × B·A."""
-    targets: list[Literal["attention", "experts", "router"]] = Field(default=["attention"], min_length=1)
-    """Where adapters go."""
+    targets: list[Literal["attention", "mlp", "experts", "router"]] = Field(default=["attention"], min_length=1)
+    """Where adapters go; mlp is that of dense layers."""
+    dropout: Rate = 0.0
+    """Dropout in front of the adapters. Only 0 with experts or router, for whose fused parameters PEFT has none."""
+
+    @model_validator(mode="after")
+    def _dropout_fits(self) -> Lora:
+        if self.dropout and {"experts", "router"} & set(self.targets):
+            raise ValueError("lora.dropout must be 0 with the targets experts or router: PEFT has none for fused parameters")
+        return self
 
 
 class Parallel(Section):
@@ -50,6 +85,32 @@ class Parallel(Section):
     sequence: Positive = 1
     """Ulysses sequence parallelism: processes that share one sequence, number. It divides the processes and the query heads,
     and divides or is divided by the key-value heads."""
+    offload: list[Literal["optimizer", "parameters"]] = Field(default=[])
+    """What ZeRO-3 keeps in the host's memory instead of the GPU's."""
+
+
+class Guard(Section):
+    """What a step does whose loss or gradient norm is not a number, or jumps."""
+
+    not_a_number: Literal["stop", "skip"] = "stop"
+    """stop: end with the last checkpoint in place; skip: leave the weights as they are, count it, and go on."""
+    spike: Literal["ignore", "skip", "stop"] = "ignore"
+    """The same for a gradient norm above `spike_factor` × the median of the last `window` steps."""
+    spike_factor: Annotated[float, Field(gt=1)] = 10.0
+    """How far above the median a spike begins."""
+    window: Positive = 50
+    """Steps that the median is taken over, number; no spike is seen before so many steps."""
+    max_skipped: Positive = 20
+    """Skipped steps after which training stops, number."""
+
+
+class Best(Section):
+    """The checkpoint with the best score of an evaluation is kept, whatever is rotated, and named in best.json."""
+
+    score: str
+    """Name of the score as in log.jsonl, for example held_out/full/exact."""
+    better: Literal["higher", "lower"] = "higher"
+    """Which way is up."""
 
 
 class Train(Section):
@@ -73,8 +134,12 @@ class Train(Section):
     """AdamW's decay rates of the two moments."""
     max_grad_norm: Rate = 1.0
     """Gradient norm above which gradients are scaled down; 0 for no clipping."""
-    loss_reduction: Literal["token"] = "token"
-    """token: every labelled token of a step weighs the same."""
+    loss_reduction: Literal["token", "sample"] = "token"
+    """token: every labelled token of a step weighs the same; sample: every sample does, and its tokens share its weight."""
+    guard: Guard = Guard()
+    """Steps that go wrong."""
+    best: Best | None = None
+    """Keep the best checkpoint by an evaluation's score."""
     gradient_checkpointing: bool = True
     """Recompute activations in the backward pass."""
     save_every_steps: Positive | None = None
@@ -87,4 +152,4 @@ class Train(Section):
     """Trackers by their names in transformers (wandb, tensorboard, trackio…); log.jsonl is always written."""
 
 
-__all__ = ["Lora", "MoE", "Model", "Parallel", "Train"]
+__all__ = ["Best", "Guard", "Lora", "MoE", "Model", "Parallel", "Rope", "Train"]

@@ -21,7 +21,7 @@ def train_key(recipe: Recipe, packed: Path) -> str:
 
 def train_sections(recipe: Recipe) -> dict[str, Any]:
     """The sections of the recipe that training depends on."""
-    return recipe.model_dump(mode="json", include={"model", "moe", "lora", "parallel", "train"})
+    return recipe.model_dump(mode="json", include={"model", "moe", "lora", "parallel", "deepspeed", "train"})
 
 
 def train_inputs(packed: Path) -> dict[str, str]:
