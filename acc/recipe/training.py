@@ -30,8 +30,8 @@ class Model(Section):
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """Type of weights and activations in the forward pass; the optimizer's copy is float32."""
     attention: Literal["auto", "documents_sdpa", "torch_varlen", "flash_attention_2", "flash_attention_3"] = "auto"
-    """Attention of packed sequences. auto, with a GPU: FlashAttention where it is installed, else torch's varlen attention where
-    torch has it; else SDPA per document."""
+    """Attention of packed sequences. auto, with a GPU: FlashAttention where it is installed, else torch's varlen attention
+    where torch has it; else SDPA per document."""
     rope: Rope | None = None
     """RoPE scaling; None leaves the model as it is, and sequences beyond its window are refused."""
     trust_remote_code: bool = False

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-import resource
-import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from acc.errors import UserError
 from acc.recipe import Recipe
@@ -22,10 +18,12 @@ from acc.train.adapters import count_parameters
 from acc.train.batches import Batch, StepLoader
 from acc.train.callbacks import SCORES, Flow, JsonLog, Stop
 from acc.train.checkpoints import Resume, check_disk, drop_old_state, seal
+from acc.train.counts import Counts
 from acc.train.engine import reduce_sum
 from acc.train.loading import copy_tokenizer
 from acc.train.loss import prepare_head, token_losses
 from acc.train.parallel import Sizes
+from acc.train.witness import attention_watched
 
 
 class LongContextTrainer(Trainer):
@@ -69,8 +67,7 @@ class LongContextTrainer(Trainer):
         self._head = self._plain.get_output_embeddings()
         prepare_head(self._head)
         self._attention_seen = False
-        self._sums = torch.zeros(2 + 2 * len(loader.sources), dtype=torch.float64, device=args.device)
-        self._clock: float | None = None
+        self.counts = Counts(loader.sources, self.sizes, args.device)
 
     def get_train_dataloader(self) -> Any:
         """Micro-batches from the global step on."""
@@ -100,8 +97,7 @@ class LongContextTrainer(Trainer):
 
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> torch.Tensor:
         """Labelled tokens of the whole step over all processes."""
-        if self._clock is None:
-            self._clock = time.perf_counter()
+        self.counts.start()
         return reduce_sum(torch.tensor(sum(int(b["targets"].ne(IGNORE).sum()) for b in batch_samples), device=device))
 
     def compute_loss(
@@ -115,48 +111,13 @@ class LongContextTrainer(Trainer):
             raise RuntimeError("the loss needs the labelled tokens of the whole step; this is a bug in acc")
         targets, sources = inputs["targets"], inputs["sources"]
         fed = {name: inputs[name] for name in ("input_ids", "position_ids")}
-        with self._attention_watched(fed["input_ids"].shape[1]):
+        length = fed["input_ids"].shape[1]
+        with nullcontext() if self._attention_seen else attention_watched(self._plain.config, length, self.sizes.sequence):
             losses, kept = token_losses(model, self._head, fed, targets)
-        self._count(inputs, losses.detach(), sources[0, kept][targets[0, kept] != IGNORE], targets[0, kept] != IGNORE)
-        return losses.sum() / num_items_in_batch.clamp(min=1) * self.sizes.world
-
-    def _count(self, inputs: Batch, losses: torch.Tensor, sources: torch.Tensor, labelled: torch.Tensor) -> None:
-        n = len(self.loader.sources)
-        if self.sizes.sequence_rank == 0:
-            self._sums[0] += inputs["tokens"]
-            self._sums[1] += inputs["samples"]
-        self._sums[2 : 2 + n].index_add_(0, sources, losses[labelled].double())
-        self._sums[2 + n :].index_add_(0, sources, torch.ones_like(sources, dtype=torch.float64))
-
-    @contextmanager
-    def _attention_watched(self, length: int) -> Iterator[None]:
-        """In the first forward pass, see that every layer runs the asked attention on this process's part of the sequence.
-
-        A transformers or accelerate that ignored the settings would train on, with documents crossing or ranks unsplit.
-        """
-        if self._attention_seen:
-            yield
-            return
-        config = self._plain.config.get_text_config()
-        name = config._attn_implementation
-        inner, lengths = ALL_ATTENTION_FUNCTIONS[name], list[int]()
-
-        def watch(module: Any, query: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-            lengths.append(query.shape[2])
-            return inner(module, query, *args, **kwargs)
-
-        ALL_ATTENTION_FUNCTIONS[name] = watch
-        try:
-            yield
-        finally:
-            ALL_ATTENTION_FUNCTIONS[name] = inner
-        if lengths != [length] * config.num_hidden_layers:
-            raise RuntimeError(
-                f"{name} should have run on {length} positions in each of {config.num_hidden_layers} layers, not on {lengths}"
-            )
-        if self.sizes.sequence > 1 and "ulysses" not in getattr(inner, "__qualname__", "").lower() + inner.__module__:
-            raise RuntimeError(f"parallel.sequence is {self.sizes.sequence} but {name} is not wrapped by Ulysses")
         self._attention_seen = True
+        labelled = targets[0, kept] != IGNORE
+        self.counts.add(inputs, losses.detach()[labelled], sources[0, kept][labelled])
+        return losses.sum() / num_items_in_batch.clamp(min=1) * self.sizes.world
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log; a step's line gets its counts, and a loss or gradient that is not a number ends training.
@@ -172,32 +133,8 @@ class LongContextTrainer(Trainer):
                         where="train",
                         mend="Lower train.learning_rate or set train.max_grad_norm; the last checkpoint is from before",
                     )
-            logs.update(self._counts())
+            logs.update(self.counts.line())
         super().log(logs, start_time)
-
-    def _counts(self) -> dict[str, float]:
-        """Counts over all processes since the last line; then they begin anew."""
-        n = len(self.loader.sources)
-        sums = reduce_sum(self._sums.clone()).tolist()
-        seconds = time.perf_counter() - (self._clock or time.perf_counter())
-        self._sums.zero_()
-        self._clock = None
-        labelled = sum(sums[2 + n :])
-        counts: dict[str, float] = {
-            "tokens": int(sums[0]),
-            "labelled_tokens": int(labelled),
-            "samples": int(sums[1]),
-            "tokens_per_second": sums[0] / seconds,
-            "labelled_tokens_per_second": labelled / seconds,
-            "peak_rss_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
-        }
-        if torch.cuda.is_available():
-            counts["peak_gpu_gb"] = torch.cuda.max_memory_allocated() / 1e9
-        for i, source in enumerate(self.loader.sources):
-            if sums[2 + n + i]:
-                counts[f"loss_by_source/{source}"] = sums[2 + i] / sums[2 + n + i]
-                counts[f"labelled_by_source/{source}"] = int(sums[2 + n + i])
-        return counts
 
     def log_scores(self, scores: dict[str, float]) -> None:
         """Log an evaluation's scores for the running step; given to callbacks that have `attach`."""
