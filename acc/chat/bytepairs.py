@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
+from itertools import accumulate, count, pairwise
 from typing import Any
 
 import numpy as np
@@ -27,8 +29,7 @@ class BytePairs:
         self._encoding = tiktoken.Encoding("student", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
         self._ids = np.array(ids, dtype=np.uint32)
         self._sizes = np.zeros(max(ids) + 1, dtype=np.int64)
-        for token, rank in ranks.items():
-            self._sizes[ids[rank]] = len(token)
+        self._sizes[[ids[rank] for rank in ranks.values()]] = list(map(len, ranks))
         self._normalizes = normalizes
 
     def encode(self, text: str) -> NDArray[np.uint32] | None:
@@ -56,7 +57,7 @@ def byte_pairs(spec: dict[str, Any], tokenizer: Tokenizer) -> BytePairs | None:
 
     Args:
         spec: without added tokens and post-processor.
-        tokenizer: HF's, of the same spec, to compare with.
+        tokenizer: HF's, to compare with.
     """
     pattern = _pattern(spec.get("pre_tokenizer"))
     model, normalizer = spec.get("model") or {}, spec.get("normalizer")
@@ -65,16 +66,14 @@ def byte_pairs(spec: dict[str, Any], tokenizer: Tokenizer) -> BytePairs | None:
     if pattern is None or model.get("type") != "BPE" or not plain or (normalizer or {"type": "NFC"}) != {"type": "NFC"}:
         return None
     vocabulary, letters = model["vocab"], _letters()
-    values = {letter: value for value, letter in enumerate(letters)}
     if any(letter not in vocabulary for letter in letters):
         return None
-    ranks, ids = {bytes([value]): value for value in range(256)}, [vocabulary[letter] for letter in letters]
-    for merge in model["merges"]:
-        left, right = merge.split(" ") if isinstance(merge, str) else merge
-        token = bytes(values[c] for c in left + right)
-        if token not in ranks:
-            ranks[token] = len(ids)
-            ids.append(vocabulary[left + right])
+    names = list(dict.fromkeys(m.replace(" ", "") if isinstance(m, str) else "".join(m) for m in model["merges"]))
+    tokens = _as_bytes(names, letters)
+    if tokens is None:
+        return None
+    ids = [vocabulary[name] for name in (*letters, *names)]
+    ranks = {bytes([value]): value for value in range(256)} | dict(zip(tokens, count(256), strict=False))
     made = BytePairs(pattern, ranks, ids, normalizer is not None)
     ours = made.encode(CHECKED)
     same = ours is not None and ours.tolist() == tokenizer.encode(CHECKED, add_special_tokens=False).ids
@@ -99,3 +98,15 @@ def _letters() -> list[str]:
     seen = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
     hidden = iter(range(256, 512))
     return [chr(value if value in seen else next(hidden)) for value in range(256)]
+
+
+def _as_bytes(names: Sequence[str], letters: Sequence[str]) -> list[bytes] | None:
+    """The bytes that tokens stand for; None where one is written in other letters."""
+    values = np.full(max(map(ord, letters)) + 1, -1, dtype=np.int16)
+    values[[ord(letter) for letter in letters]] = range(256)
+    written = np.frombuffer("".join(names).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    found = values[np.minimum(written, len(values) - 1)]
+    if len(written) and (written.max() >= len(values) or found.min() < 0):
+        return None
+    data = found.astype(np.uint8).tobytes()
+    return [data[start:end] for start, end in pairwise(accumulate(map(len, names), initial=0))]

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from acc.chat.template import Template, TemplateRefused, compile_template
 from acc.chat.tokens import ControlledTokenizer, Tokens
@@ -79,7 +78,7 @@ class StudentChat:
         parts = [template, self.stop, json.dumps(dict(special or {}), sort_keys=True)]
         self.hash = hashlib.sha256(b"\0".join([tokenizer.read_bytes(), *(p.encode() for p in parts)])).hexdigest()[:32]
         """Hash of tokenizer, template and stop token: goes into the manifest of pack."""
-        self._check_tokenizer(tokenizer, closed + self._generation["think"])
+        self._check_tokenizer(closed + self._generation["think"])
 
     @property
     def opens_thinking(self) -> bool:
@@ -99,11 +98,11 @@ class StudentChat:
         _, _, tail = self.template.render([*user, {"role": "assistant", "content": "yyyy"}]).rpartition("yyyy")
         return next(iter(self.tokenizer.find_control(tail)), "")
 
-    def _check_tokenizer(self, path: Path, rendered: str) -> None:
+    def _check_tokenizer(self, rendered: str) -> None:
         """Refuse a tokenizer whose ids are not those of its parts, cut at the control tokens (some SentencePiece ones)."""
         words = " A page,\n\n  naïve 3.14 "
         text = f"{words}{rendered}{words}{self.stop}\n{words}"
-        ours, theirs = self.tokenizer.encode(text)[1].ids, Tokenizer.from_file(str(path))
+        ours, theirs = self.tokenizer.encode(text)[1].ids, self.tokenizer.whole
         self.adds_special = theirs.encode("x").ids != theirs.encode("x", add_special_tokens=False).ids
         """Whether the tokenizer puts special tokens, such as BOS, around a text by itself."""
         if ours != theirs.encode(text, add_special_tokens=False).ids:

@@ -13,12 +13,13 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from acc.chat.bytepairs import byte_pairs
+from acc.chat.bytepairs import CHECKED, byte_pairs
 from acc.errors import UserError
 
 SHIELD_OPEN, SHIELD_CLOSE = "\U000f0acc", "\U000f0acd"
@@ -57,7 +58,7 @@ class ControlledTokenizer:
 
     def __init__(self, path: Path) -> None:
         try:
-            spec = json.loads(path.read_text(encoding="utf-8"))
+            spec = _spec(path)
             added = spec["added_tokens"]
             self.control = {t["content"]: int(t["id"]) for t in added}
         except (ValueError, KeyError, TypeError) as e:
@@ -76,13 +77,18 @@ class ControlledTokenizer:
         self._shield_pattern = re.compile("|".join(map(re.escape, [*names, SHIELD_OPEN])))
         self._unusual = [n for n in self._shielded if "<" not in n]
         self._names_by_id = {i: n for n, i in self.control.items()}
-        spec["added_tokens"] = []
-        # A post-processor that adds BOS would add it at every cut; templates write their own.
-        spec["post_processor"] = None
-        spec["padding"] = spec["truncation"] = None
-        self._plain = Tokenizer.from_str(json.dumps(spec))
-        self._fast = byte_pairs(spec, self._plain)
-        self.vocab_size = max([self._plain.get_vocab_size() - 1, *self.control.values()]) + 1
+        self._path = path
+        self.whole = Tokenizer.from_file(str(path))
+        """HF's tokenizer as it comes, which takes control strings in a text for control tokens."""
+        self.whole.no_truncation()
+        self.whole.no_padding()
+        self._fast = byte_pairs(_without_control(spec), self._plain if self.find_control(CHECKED) else self.whole)
+        self.vocab_size = max([self.whole.get_vocab_size(with_added_tokens=False) - 1, *self.control.values()]) + 1
+
+    @cached_property
+    def _plain(self) -> Tokenizer:
+        """HF's tokenizer without control tokens, for what `_fast` leaves to it. It takes long to make."""
+        return Tokenizer.from_str(json.dumps(_without_control(_spec(self._path))))
 
     def find_control(self, text: str) -> list[str]:
         """The control strings that stand in `text`, in order, repeats included."""
@@ -161,13 +167,13 @@ class ControlledTokenizer:
         run: list[int] = []
         for i in ids:
             if i in names:
-                parts.append(self._plain.decode(run, skip_special_tokens=False))
+                parts.append(self.whole.decode(run, skip_special_tokens=False))
                 run = []
                 if keep_control:
                     parts.append(names[i])
             else:
                 run.append(i)
-        parts.append(self._plain.decode(run, skip_special_tokens=False))
+        parts.append(self.whole.decode(run, skip_special_tokens=False))
         return "".join(parts)
 
     def texts(self, ids: Sequence[int]) -> list[str]:
@@ -179,8 +185,8 @@ class ControlledTokenizer:
         begin, shown = 0, 0  # the run that is decoded together begins at `begin`; tokens before `shown` have their text
         for i, number in enumerate([*ids, -1]):
             ends = i == len(ids) or number in self._names_by_id
-            known = self._plain.decode(list(ids[begin:shown]), skip_special_tokens=False)
-            text = self._plain.decode(list(ids[begin : i + (not ends)]), skip_special_tokens=False)
+            known = self.whole.decode(list(ids[begin:shown]), skip_special_tokens=False)
+            text = self.whole.decode(list(ids[begin : i + (not ends)]), skip_special_tokens=False)
             # A text that ends in half a character goes on with the next token, if there is one.
             if len(text) > len(known) and (ends or not text.endswith("\ufffd")):
                 out[i - ends] = text[len(known) :]
@@ -189,6 +195,17 @@ class ControlledTokenizer:
                 out[i] = self._names_by_id[number]
                 begin = shown = i + 1
         return out
+
+
+def _spec(path: Path) -> dict[str, Any]:
+    spec: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return spec
+
+
+def _without_control(spec: dict[str, Any]) -> dict[str, Any]:
+    """A tokenizer.json without its control tokens; and without a post-processor, which would add BOS at every cut: templates
+    write their own."""
+    return spec | {"added_tokens": [], "post_processor": None, "padding": None, "truncation": None}
 
 
 def _whole(length: int) -> Offsets:
