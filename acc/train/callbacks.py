@@ -83,9 +83,8 @@ class JsonLog(TrainerCallback):
 
     def __init__(self, out: Path, *, step: int, steps: int, writes: bool) -> None:
         self.path, self.steps, self.writes = out / LOG, steps, writes
-        if writes and self.path.is_file():
-            lines = [line for line in self.path.read_text(encoding="utf-8").splitlines(keepends=True) if _step(line) <= step]
-            write_text(self.path, "".join(lines))
+        if writes:
+            keep_lines(self.path, step)
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any
@@ -112,6 +111,13 @@ class JsonLog(TrainerCallback):
         with self.path.open("a", encoding="utf-8") as f:
             f.write(json.dumps(line) + "\n")
         print(f"step {state.global_step}/{self.steps}  {shown}", file=sys.stderr, flush=True)
+
+
+def keep_lines(path: Path, step: int) -> None:
+    """Drop the lines of a JSONL file that were written after `step`."""
+    if path.is_file():
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if _step(line) <= step]
+        write_text(path, "".join(lines))
 
 
 def _step(line: str) -> float:
