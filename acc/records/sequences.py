@@ -22,6 +22,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,15 @@ class SequenceStore:
 
     def __len__(self) -> int:
         return int(self._sequences.num_rows)
+
+    @cached_property
+    def costs(self) -> NDArray[np.int64]:
+        """Attention cost of each sequence, shape [sequences]: the sum of its documents' squared lengths."""
+        lists = self._sequences["documents"].combine_chunks()
+        numbers, counts = lists.flatten().to_numpy(zero_copy_only=False), lists.value_lengths().to_numpy(zero_copy_only=False)
+        squares = self._documents["length"].to_numpy()[numbers] ** 2
+        places = np.repeat(np.arange(len(self)), counts)
+        return np.bincount(places, weights=squares, minlength=len(self)).astype(np.int64)
 
     @property
     def num_documents(self) -> int:

@@ -1,4 +1,4 @@
-"""What a line of the log counts: tokens, labelled tokens, samples and loss by source, speed and memory."""
+"""What a line of the log counts: tokens, labelled tokens, samples and loss by source, balance, speed and memory."""
 
 from __future__ import annotations
 
@@ -11,58 +11,80 @@ from acc.train.batches import Batch
 from acc.train.engine import reduce_sum
 from acc.train.parallel import Sizes
 
+ROWS = ("tokens", "samples", "labelled", "weight", "loss")
+"""What is summed by source; `loss` and `weight` are those of its labelled tokens under train.loss_reduction."""
+
 
 class Counts:
     """Sums over the micro-batches of this process since the last line of the log.
 
     Args:
-        sources: names, in the order of `Batch`'s `sources`.
+        sources: names, in the order of `Batch`'s `sources`; "" is that of fillers.
     """
 
     def __init__(self, sources: list[str], sizes: Sizes, device: torch.device) -> None:
         self.sources, self.sizes = sources, sizes
-        self._sums = torch.zeros(2 + 2 * len(sources), dtype=torch.float64, device=device)
+        self._sums = torch.zeros(len(ROWS), len(sources), dtype=torch.float64, device=device)
         self._clock: float | None = None
+        self._waited, self._even = 0.0, 0.0
 
-    def start(self) -> None:
-        """A step begins; the first after a line starts the clock."""
+    def start(self, waited: tuple[float, float]) -> None:
+        """A step begins; the first after a line starts the clock.
+
+        Args:
+            waited: as `StepLoader.waited` gives it.
+        """
         if self._clock is None:
             self._clock = time.perf_counter()
+        self._waited += waited[0]
+        self._even += waited[1]
 
-    def add(self, inputs: Batch, losses: torch.Tensor, sources: torch.Tensor) -> None:
+    def add(self, inputs: Batch, losses: torch.Tensor, weights: torch.Tensor, kept: torch.Tensor) -> None:
         """Count a micro-batch.
 
         Args:
-            losses: of its labelled tokens on this process, [labelled], detached.
-            sources: places in `sources` of the same tokens, [labelled].
+            losses: of the kept positions of this process, [kept], detached; 0 where there is no label.
+            weights: of the same tokens in the loss, [kept]; 0 where there is no label.
+            kept: their indices, [kept].
         """
-        n = len(self.sources)
+        tokens, samples, labelled, weight, loss = self._sums
         if self.sizes.sequence_rank == 0:
-            self._sums[0] += inputs["tokens"]
-            self._sums[1] += inputs["samples"]
-        self._sums[2 : 2 + n].index_add_(0, sources, losses.double())
-        self._sums[2 + n :].index_add_(0, sources, torch.ones_like(sources, dtype=torch.float64))
+            tokens += inputs["tokens_by_source"]
+            samples += inputs["samples_by_source"]
+        sources = inputs["sources"][0, kept]
+        labelled.index_add_(0, sources, weights.ne(0).double())
+        weight.index_add_(0, sources, weights.double())
+        loss.index_add_(0, sources, losses.double() * weights.double())
 
     def line(self) -> dict[str, float]:
-        """Counts over all processes since the last line; then they begin anew."""
-        n = len(self.sources)
-        sums = reduce_sum(self._sums.clone()).tolist()
+        """Counts over all processes since the last line; then they begin anew.
+
+        `balance` is how much longer attention takes than if the data ranks' sequences all cost the same: in every micro-batch
+        the ranks wait for the one with the costliest. `labelled_share` is a source's part of all labelled tokens, which under
+        a token mean is its weight in the loss.
+        """
+        sums = dict(zip(ROWS, reduce_sum(self._sums.clone()).tolist(), strict=True))
         seconds = time.perf_counter() - (self._clock or time.perf_counter())
-        self._sums.zero_()
-        self._clock = None
-        labelled = sum(sums[2 + n :])
+        tokens, labelled = sum(sums["tokens"]), sum(sums["labelled"])
         counts: dict[str, float] = {
-            "tokens": int(sums[0]),
+            "tokens": int(tokens),
             "labelled_tokens": int(labelled),
-            "samples": int(sums[1]),
-            "tokens_per_second": sums[0] / seconds,
+            "samples": int(sum(sums["samples"])),
+            "tokens_per_second": tokens / seconds,
             "labelled_tokens_per_second": labelled / seconds,
+            "balance": self._waited / self._even if self._even else 1.0,
             "peak_rss_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
         }
         if torch.cuda.is_available():
             counts["peak_gpu_gb"] = torch.cuda.max_memory_allocated() / 1e9
         for i, source in enumerate(self.sources):
-            if sums[2 + n + i]:
-                counts[f"loss_by_source/{source}"] = sums[2 + i] / sums[2 + n + i]
-                counts[f"labelled_by_source/{source}"] = int(sums[2 + n + i])
+            if source and sums["samples"][i]:
+                counts[f"samples_by_source/{source}"] = int(sums["samples"][i])
+                counts[f"tokens_by_source/{source}"] = int(sums["tokens"][i])
+            if sums["labelled"][i]:
+                counts[f"loss_by_source/{source}"] = sums["loss"][i] / sums["weight"][i]
+                counts[f"labelled_by_source/{source}"] = int(sums["labelled"][i])
+                counts[f"labelled_share/{source}"] = sums["labelled"][i] / labelled
+        self._sums.zero_()
+        self._clock, self._waited, self._even = None, 0.0, 0.0
         return counts

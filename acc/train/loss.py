@@ -1,4 +1,7 @@
-"""The loss: sum over the labelled tokens of a step ÷ their number, whatever the micro-batches, packing and processes.
+"""The loss: weighted sum over the labelled tokens of a step ÷ their weight, whatever the micro-batches, packing and processes.
+
+Under `loss_reduction: token` every labelled token weighs 1. Under `sample` it weighs 1 / the labelled tokens of its whole
+document, which the batch carries along, as sequence parallelism may have cut the document: every sample weighs 1.
 
 The head that turns hidden states into logits runs on labelled positions only and in chunks, so the largest tensor over the
 vocabulary is [chunk, vocabulary]: at 128K tokens and 151,936 words the logits of a whole sequence would be 80 GB.
@@ -7,14 +10,16 @@ vocabulary is [chunk, vocabulary]: at 128K tokens and 151,936 words the logits o
 from __future__ import annotations
 
 from types import MethodType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
+from acc.errors import UserError
 from acc.records.sequences import IGNORE
 
+Reduction = Literal["token", "sample"]
 CHUNK = 1024
 """Most positions whose logits exist at the same time, number."""
 
@@ -54,6 +59,41 @@ def token_losses(
     return losses, kept
 
 
+def token_weights(inputs: dict[str, torch.Tensor], kept: torch.Tensor, reduction: Reduction) -> torch.Tensor:
+    """Weight of each kept position in the loss, float32 [kept]; 0 where there is no label.
+
+    Args:
+        inputs: a batch with targets and sharers, as `acc.train.batches.batch_of` gives it.
+    """
+    labelled = inputs["targets"][0, kept].ne(IGNORE).float()
+    return labelled / inputs["sharers"][0, kept] if reduction == "sample" else labelled
+
+
+def total_weight(batches: list[dict[str, torch.Tensor]], reduction: Reduction, *, sequence_rank: int) -> int:
+    """This process's part of the weight of the step that the micro-batches `batches` belong to.
+
+    It is a whole number, labelled tokens or labelled samples, so its sum over the processes is exact. A sample is counted by
+    the first of the processes that share its sequence.
+    """
+    if reduction == "token":
+        return sum(int(b["targets"].ne(IGNORE).sum()) for b in batches)
+    return 0 if sequence_rank else sum(int(b["labelled_samples"]) for b in batches)
+
+
+def check_head(head: Any, losses: torch.Tensor) -> None:
+    """See that the model gave on what its head computed, after a forward pass.
+
+    Raises:
+        UserError: it changed it, as models do that scale or cap their logits: the losses are not those of its logits.
+    """
+    if not torch.equal(head.losses, losses.detach()):
+        raise UserError(
+            "the model scales or caps its logits behind the output projection, which the chunked loss does not",
+            where="model.path",
+            mend="Train a model whose logits are those of its output projection, as Qwen3 and Llama",
+        )
+
+
 def prepare_head(head: torch.nn.Module) -> None:
     """Let the output projection give the losses of `head.targets` instead of logits.
 
@@ -67,11 +107,14 @@ def _head_losses(head: Any, hidden: torch.Tensor) -> torch.Tensor:
     """hidden [1, kept, width] → losses [kept]."""
     if hidden.shape[1] != len(head.targets):
         raise RuntimeError(f"the head got {hidden.shape[1]} positions for {len(head.targets)} targets; this is a bug in acc")
-    parts = zip(hidden[0].split(CHUNK), head.targets.split(CHUNK), strict=True)
+    *parts, last = zip(hidden[0].split(CHUNK), head.targets.split(CHUNK), strict=True)
     losses = [
         checkpoint(_chunk_losses, h, head.weight, head.bias, y, use_reentrant=False, preserve_rng_state=False) for h, y in parts
     ]
-    return torch.cat(losses)
+    # The backward pass begins with the last chunk, so keeping its logits takes no more memory than computing them again.
+    joined = torch.cat([*losses, _chunk_losses(last[0], head.weight, head.bias, last[1])])
+    head.losses = joined.detach()
+    return joined
 
 
 def _chunk_losses(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor) -> torch.Tensor:

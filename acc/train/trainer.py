@@ -13,15 +13,15 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from acc.errors import UserError
 from acc.recipe import Recipe
-from acc.records.sequences import IGNORE
 from acc.train.adapters import count_parameters
 from acc.train.batches import Batch, StepLoader
 from acc.train.callbacks import SCORES, Flow, JsonLog, Stop
 from acc.train.checkpoints import Resume, check_disk, drop_old_state, seal
 from acc.train.counts import Counts
 from acc.train.engine import reduce_sum
+from acc.train.expert_load import ExpertLoad
 from acc.train.loading import copy_tokenizer
-from acc.train.loss import prepare_head, token_losses
+from acc.train.loss import check_head, prepare_head, token_losses, token_weights, total_weight
 from acc.train.parallel import Sizes
 from acc.train.witness import attention_watched
 
@@ -29,8 +29,8 @@ from acc.train.witness import attention_watched
 class LongContextTrainer(Trainer):
     """A Trainer for packed sequences.
 
-    What differs from the stock one: the loss (summed over labelled tokens, divided by their number in the whole step, head on
-    labelled positions only), the order (`StepLoader`, begun at the global step), Ulysses without its own data loader, and
+    What differs from the stock one: the loss (a mean over the labelled tokens or samples of the whole step, head on labelled
+    positions only), the order (`StepLoader`, begun at the global step), Ulysses without its own data loader, and
     checkpoints that are whole or ignored.
 
     Args:
@@ -68,6 +68,16 @@ class LongContextTrainer(Trainer):
         prepare_head(self._head)
         self._attention_seen = False
         self.counts = Counts(loader.sources, self.sizes, args.device)
+        self.expert_load = ExpertLoad(
+            self._plain,
+            out,
+            every=recipe.moe.log_every_steps,
+            resumed=resume.step if resume else 0,
+            steps=sampler.steps,
+            writes=self.sizes.rank == 0,
+            device=args.device,
+        )
+        self.add_callback(self.expert_load)
 
     def get_train_dataloader(self) -> Any:
         """Micro-batches from the global step on."""
@@ -96,9 +106,10 @@ class LongContextTrainer(Trainer):
         with `strict=False`, that is, not at all."""
 
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> torch.Tensor:
-        """Labelled tokens of the whole step over all processes."""
-        self.counts.start()
-        return reduce_sum(torch.tensor(sum(int(b["targets"].ne(IGNORE).sum()) for b in batch_samples), device=device))
+        """The weight of the whole step over all processes: its labelled tokens or samples."""
+        self.counts.start(self.loader.waited(self.state.global_step))
+        weight = total_weight(batch_samples, self.recipe.train.loss_reduction, sequence_rank=self.sizes.sequence_rank)
+        return reduce_sum(torch.tensor(weight, device=device))
 
     def compute_loss(
         self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: torch.Tensor | None = None
@@ -108,16 +119,18 @@ class LongContextTrainer(Trainer):
         The engine averages gradients over all processes, and the log the losses, so the part is multiplied by their number.
         """
         if num_items_in_batch is None:
-            raise RuntimeError("the loss needs the labelled tokens of the whole step; this is a bug in acc")
-        targets, sources = inputs["targets"], inputs["sources"]
+            raise RuntimeError("the loss needs the weight of the whole step; this is a bug in acc")
         fed = {name: inputs[name] for name in ("input_ids", "position_ids")}
         length = fed["input_ids"].shape[1]
-        with nullcontext() if self._attention_seen else attention_watched(self._plain.config, length, self.sizes.sequence):
-            losses, kept = token_losses(model, self._head, fed, targets)
+        seen = nullcontext() if self._attention_seen else attention_watched(self._plain.config, length, self.sizes.sequence)
+        with seen, self.expert_load.forward(inputs["real"]):
+            losses, kept = token_losses(model, self._head, fed, inputs["targets"])
+        if not self._attention_seen:
+            check_head(self._head, losses)
         self._attention_seen = True
-        labelled = targets[0, kept] != IGNORE
-        self.counts.add(inputs, losses.detach()[labelled], sources[0, kept][labelled])
-        return losses.sum() / num_items_in_batch.clamp(min=1) * self.sizes.world
+        weights = token_weights(inputs, kept, self.recipe.train.loss_reduction)
+        self.counts.add(inputs, losses.detach(), weights, kept)
+        return (losses * weights).sum() / num_items_in_batch.clamp(min=1) * self.sizes.world
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log; a step's line gets its counts, and a loss or gradient that is not a number ends training.
@@ -134,6 +147,7 @@ class LongContextTrainer(Trainer):
                         mend="Lower train.learning_rate or set train.max_grad_norm; the last checkpoint is from before",
                     )
             logs.update(self.counts.line())
+            logs.update(self.expert_load.line(self.state.global_step))
         super().log(logs, start_time)
 
     def log_scores(self, scores: dict[str, float]) -> None:
