@@ -12,8 +12,8 @@ from acc.recipe.base import Count, Positive, Rate, Section
 class Rope(Section):
     """RoPE scaling, for sequences beyond the model's native window; every checkpoint's config.json carries it."""
 
-    kind: Literal["yarn", "linear", "dynamic"] = "yarn"
-    """Way of scaling, by its name in transformers."""
+    kind: Literal["yarn", "linear"] = "yarn"
+    """Way of scaling, by its name in transformers. Not dynamic, which follows the longest document of a packed sequence."""
     factor: Annotated[float, Field(gt=1)]
     """Longest sequence ÷ native window."""
     native_window: Positive | None = None

@@ -181,6 +181,11 @@ class SequenceStore:
         places = np.repeat(np.arange(len(self)), counts)
         return np.bincount(places, weights=squares, minlength=len(self)).astype(np.int64)
 
+    @cached_property
+    def longest_document(self) -> int:
+        """Length of the longest document, tokens; 0 if there is none."""
+        return int(self._documents["length"].to_numpy().max(initial=0))
+
     @property
     def num_documents(self) -> int:
         return int(self._documents.num_rows)
