@@ -36,10 +36,12 @@ class CheckpointEvaluation(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
-        """Evaluate the base as step 0, unless its scores are there."""
-        done = any(score.step == 0 for score in read_scores(self.out / SCORES))
-        if self.recipe.evaluate.base and not done:
+        """Evaluate the base as step 0, and the checkpoint that training goes on from, unless their scores are there."""
+        done = {score.step for score in read_scores(self.out / SCORES)}
+        if self.recipe.evaluate.base and 0 not in done:
             self._evaluate(self.recipe.student, 0)
+        if state.global_step and state.global_step not in done:
+            self._evaluate(str(self.checkpoints / f"checkpoint-{state.global_step}"), state.global_step)
         return control
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> TrainerControl:

@@ -19,6 +19,7 @@ from acc.errors import ExitCode, UserError
 from acc.launch.processes import global_rank, is_launched, launch_id, leave, start
 from acc.recipe import Recipe
 from acc.recipe.sources import Source
+from acc.records.scores import SCORES
 from acc.stage.files import write_json, write_text
 from acc.stage.manifest import MANIFEST, Manifest, is_done, read_manifest, stage_key
 
@@ -43,6 +44,7 @@ def run(recipe: Recipe, args: argparse.Namespace) -> ExitCode:
     _evaluate(recipe, folder)
     leave()
     if global_rank() == 0:
+        _keep(recipe, folder)
         _say(f"report: {_report(folder)}")
     return ExitCode.OK
 
@@ -134,7 +136,7 @@ def _train(recipe: Recipe, folder: Path) -> ExitCode:
     from acc.train import run as train
 
     evaluation = CheckpointEvaluation(recipe, folder / "compile", folder / "evaluate", folder / "train")
-    return train(recipe, folder / "pack", folder / "train", [evaluation])
+    return train(recipe, folder / "pack", folder / "train", [evaluation], scores=folder / "evaluate" / SCORES)
 
 
 def _evaluate(recipe: Recipe, folder: Path) -> None:
@@ -160,6 +162,13 @@ def _evaluate(recipe: Recipe, folder: Path) -> None:
     scores = [score for step, path in named.items() for score in evaluate(recipe, folder / "compile", out, path, step)]
     if global_rank() == 0:
         Manifest("evaluate", key, recipe.seed, section, inputs, records=len(scores), written=len(scores)).write(out)
+
+
+def _keep(recipe: Recipe, folder: Path) -> None:
+    """Choose the best checkpoint, and drop what need not stay, by scores that training did not have."""
+    from acc.train import keep
+
+    keep(recipe, folder / "train", folder / "evaluate" / SCORES)
 
 
 def _report(folder: Path) -> Path:

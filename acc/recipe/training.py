@@ -49,7 +49,8 @@ class MoE(Section):
     """Weight of the load-balancing loss. Only 0: it pools all tokens of a packed sequence, and under sequence parallelism its
     gradient is not exact."""
     log_every_steps: Positive | None = 10
-    """Steps between lines of the log with each layer's expert load (share, entropy, dead experts), number; None for never."""
+    """Steps between those whose expert load is counted, and logged by layer (largest share, entropy, dead experts), number;
+    the first and the last step are too. None for never."""
 
     @model_validator(mode="after")
     def _no_router_loss(self) -> MoE:
@@ -108,7 +109,7 @@ class Best(Section):
     """The checkpoint with the best score of an evaluation is kept, whatever is rotated, and named in best.json."""
 
     score: str
-    """Name of the score as in log.jsonl, for example held_out/full/exact."""
+    """Name of the score as in log.jsonl, for example held_out/exact."""
     better: Literal["higher", "lower"] = "higher"
     """Which way is up."""
 
@@ -145,11 +146,23 @@ class Train(Section):
     save_every_steps: Positive | None = None
     """Steps between checkpoints, number; None saves at the end of each epoch. The last step is always saved."""
     keep_checkpoints: Positive = 2
-    """Checkpoints kept with optimizer state, number; of older ones only the weights stay until they are evaluated."""
+    """Checkpoints kept with optimizer state, number; of older ones only the weights stay."""
+    keep_weights: Positive | None = None
+    """Checkpoints kept with weights, number; None for all. The best one stays beside them, and so does one that is not
+    evaluated yet where the recipe evaluates."""
     log_every_steps: Positive = 1
     """Steps between lines of the log, number."""
     report_to: list[str] = Field(default=[])
     """Trackers by their names in transformers (wandb, tensorboard, trackio…); log.jsonl is always written."""
+
+    @model_validator(mode="after")
+    def _weights_of_what_has_state(self) -> Train:
+        if self.keep_weights is not None and self.keep_weights < self.keep_checkpoints:
+            raise ValueError(
+                f"train.keep_weights ({self.keep_weights}) is below train.keep_checkpoints ({self.keep_checkpoints}): "
+                "a checkpoint with optimizer state has its weights too"
+            )
+        return self
 
 
 __all__ = ["Best", "Guard", "Lora", "MoE", "Model", "Parallel", "Rope", "Train"]

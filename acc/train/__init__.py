@@ -16,7 +16,7 @@ from acc.train.key import train_key
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
-__all__ = ["run", "train_key"]
+__all__ = ["keep", "run", "train_key"]
 
 
 def run(
@@ -26,8 +26,16 @@ def run(
     callbacks: Sequence[TrainerCallback] = (),
     *,
     optimizer: str = "adamw_torch_fused",
+    scores: Path | None = None,
 ) -> ExitCode:
     """Train in this process, as one of those that the launcher started or alone; see `acc.train.stage.train`."""
     from acc.train.stage import train
 
-    return train(recipe, packed, out, callbacks, optimizer=optimizer)
+    return train(recipe, packed, out, callbacks, optimizer=optimizer, scores=scores)
+
+
+def keep(recipe: Recipe, out: Path, scores: Path) -> None:
+    """Name the best checkpoint and drop what need not stay, by the scores there are now; see `acc.train.keeping.keep`."""
+    from acc.train import keeping
+
+    keeping.keep(recipe, out, scores)

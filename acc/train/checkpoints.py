@@ -8,15 +8,17 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-
 from acc.errors import UserError
 from acc.stage.files import write_json
-from acc.train.engine import barrier, reduce_sum
+from acc.train.engine import barrier
+from acc.train.half_weights import MASTER
 from acc.train.parallel import Sizes
 
 MARKER = "acc_checkpoint.json"
-STATE = ("global_step*", "optimizer.pt", "scheduler.pt", "rng_state*.pth", "latest", "zero_to_*.py", "trainer_state.json")
+STATE = (
+    *("global_step*", "optimizer.pt", "scheduler.pt", "rng_state*.pth", "latest", "zero_to_*.py", "trainer_state.json"),
+    MASTER,
+)
 """What only an exact resume needs: patterns of names in the folder."""
 
 
@@ -118,24 +120,6 @@ def drop_old_state(out: Path, keep: int) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-
-
-def check_disk(out: Path, *, parameters: int, trainable: int, weight_bytes: int) -> None:
-    """Raise a `UserError` in every process if a checkpoint would not fit.
-
-    Args:
-        parameters, trainable: number; AdamW keeps three float32 for each trainable one.
-        weight_bytes: bytes a parameter as saved.
-    """
-    need = parameters * weight_bytes + trainable * 12
-    free = shutil.disk_usage(out).free
-    # The disk may be full as seen from one node only: all must stop together.
-    if reduce_sum(torch.tensor(float(free < need), device="cuda" if torch.cuda.is_available() else "cpu")).item():
-        raise UserError(
-            f"a checkpoint needs about {need / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free",
-            where=str(out),
-            mend="Make room, or lower train.keep_checkpoints",
-        )
 
 
 def _mark(folder: Path, marker: Marker, without: list[Path] | None = None) -> None:

@@ -23,7 +23,8 @@ def main(args: argparse.Namespace) -> int:
 
     recipe = load_recipe(args.recipe, args.set)
     folder = Path("runs") / recipe.name
-    code = run(recipe, args.packed or folder / "pack", args.out or folder / "train")
+    scores = folder / "evaluate" / "scores.jsonl"
+    code = run(recipe, args.packed or folder / "pack", args.out or folder / "train", scores=scores)
     if dist.is_initialized():
         dist.destroy_process_group()
     return int(code)

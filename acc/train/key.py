@@ -20,8 +20,13 @@ def train_key(recipe: Recipe, packed: Path) -> str:
 
 
 def train_sections(recipe: Recipe) -> dict[str, Any]:
-    """The sections of the recipe that training depends on."""
-    return recipe.model_dump(mode="json", include={"model", "moe", "lora", "parallel", "deepspeed", "train"})
+    """The sections of the recipe that the weights depend on: not what is kept of them or where the log goes, so that a run
+    that fills the disk goes on with less."""
+    return recipe.model_dump(
+        mode="json",
+        include={"model", "moe", "lora", "parallel", "deepspeed", "train"},
+        exclude={"moe": {"log_every_steps"}, "train": {"best", "keep_checkpoints", "keep_weights", "report_to"}},
+    )
 
 
 def train_inputs(packed: Path) -> dict[str, str]:

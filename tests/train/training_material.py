@@ -86,7 +86,7 @@ def make_pack(
 
 def make_recipe(student: Path, **train: Any) -> Recipe:
     """A recipe for a student in float32 with steps, samples and attention to suit; `parallel`, `lora` and `moe` as sections."""
-    sections = {k: train.pop(k) for k in ("parallel", "lora", "moe", "seed", "model") if k in train}
+    sections = {k: train.pop(k) for k in ("parallel", "lora", "moe", "seed", "model", "evaluate") if k in train}
     data = {
         "sources": [{"name": "s", "path": "logs"}],
         "pack": {"length": 131_072},
