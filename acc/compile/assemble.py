@@ -64,7 +64,7 @@ def assemble(
     texts = [(p.locator, p.role, p.text) for p in taken]
     name = sample_id(target, domain, question, answer, texts)
     # With and without rationale the context is the same, or the two could not be compared.
-    context = sample_id("acc", domain, question, answer, texts)
+    context = name if target == "acc" else sample_id("acc", domain, question, answer, texts)
     pieces = list(taken)
     if compiling.shuffle:
         random_for(recipe.seed, context).shuffle(pieces)

@@ -6,7 +6,7 @@ import heapq
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ class Entry:
 
     def line(self) -> str:
         """The entry as a line of JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        return json.dumps(self, ensure_ascii=False, default=lambda o: {name: getattr(o, name) for name in o.__slots__})
 
     @classmethod
     def parse(cls, line: str) -> Entry:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -154,18 +154,10 @@ ROW_GROUP, ROW_GROUP_CHARS = 1_024, 8_000_000
 def write_samples(path: Path, samples: Iterable[Sample], group_chars: int = ROW_GROUP_CHARS) -> int:
     """Write samples in the order given, holding at most one row group, of about `group_chars` characters; return how many."""
 
-    def row(sample: Sample) -> dict[str, Any]:
-        data = asdict(sample)
-        for message in (*data["prompt"], *data["completion"]):
-            if message.get("tool_calls") is not None:
-                message["tool_calls"] = json.dumps(message["tool_calls"], ensure_ascii=False)
-        data["tools"] = sample.tools or None  # TRL parses whatever text stands there
-        return data
-
     count, chars, group = 0, 0, list[dict[str, Any]]()
     with whole(path) as partial, pq.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
         for sample in samples:
-            group.append(row(sample))
+            group.append(to_row(sample))
             count += 1
             chars += sum(len(m.get("content") or "") for m in (*sample.prompt, *sample.completion))
             if len(group) == ROW_GROUP or chars >= group_chars:
@@ -191,6 +183,22 @@ def read_samples(path: Path, columns: Sequence[str] | None = None) -> Iterator[S
 
 
 REQUIRED = ("sample_id", "target", "domain", "source", "split", "question", "prompt", "completion", "ground_truth_answer")
+
+
+def to_row(sample: Sample) -> dict[str, Any]:
+    """One Parquet row of a sample; what it holds is the sample's own, not to be changed."""
+    row = {name: getattr(sample, name) for name in SCHEMA.names}
+    for name in ("prompt", "completion"):
+        row[name] = [_written(message) for message in row[name]]
+    row["pieces"] = [{name: getattr(piece, name) for name in PIECE.names} for piece in sample.pieces]
+    row["tools"] = sample.tools or None  # TRL parses whatever text stands there
+    return row
+
+
+def _written(message: Message) -> Mapping[str, Any]:
+    if message.get("tool_calls") is None:
+        return message
+    return {**message, "tool_calls": json.dumps(message["tool_calls"], ensure_ascii=False)}
 
 
 def from_row(row: dict[str, Any]) -> Sample:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -114,11 +115,8 @@ def selected_tables(sql: str) -> tuple[Name, ...]:
     if len(sql) > LONGEST or _DESCRIBES.match(flat := " ".join(sql.split())) or _LISTS.match(flat):
         return ()
     for dialect in DIALECTS:
-        try:
-            trees = [tree for tree in sqlglot.parse(sql, dialect=dialect) if tree is not None]
-        except NO_SQL:
-            continue
-        if any(isinstance(tree, exp.Command) for tree in trees):
+        trees = _parsed(sql, dialect)
+        if not trees or any(isinstance(tree, exp.Command) for tree in trees):
             continue
         named = [name for tree in trees if isinstance(tree, exp.Query) for name in names_in(tree)]
         return tuple(name for name in dict.fromkeys(named) if not is_catalogue(name))
@@ -159,13 +157,19 @@ def parse_statement(sql: str, dialect: str | None = None) -> exp.Expression | No
     if len(sql) > LONGEST:
         return None
     for known in DIALECTS if dialect is None else (dialect,):
-        try:
-            trees = sqlglot.parse(sql, dialect=known)
-        except NO_SQL:
-            continue
+        trees = _parsed(sql, known)
         if len(trees) == 1 and isinstance(trees[0], exp.Expression) and not isinstance(trees[0], exp.Command):
             return trees[0]
     return None
+
+
+@lru_cache(maxsize=_KEPT)
+def _parsed(sql: str, dialect: str) -> Sequence[exp.Expr | None]:
+    """The statements of a text in one dialect, None for an empty one; [] where it does not parse."""
+    try:
+        return sqlglot.parse(sql, dialect=dialect)
+    except NO_SQL:
+        return []
 
 
 def _tables(tree: exp.Expression) -> tuple[str, ...]:

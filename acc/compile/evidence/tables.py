@@ -22,6 +22,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, Literal
 
 import sqlglot
@@ -105,7 +106,7 @@ def read_tables(name: str, text: str) -> list[Shown]:
         if heading in ("Columns:", "Schema:"):
             columns = _read_columns(rest)
         elif heading[:12].upper() == "CREATE TABLE":
-            columns = _read_create(block) or columns
+            columns = list(_read_create(block)) or columns
         elif (match := _ALL.fullmatch(heading)) is not None or (match := _SOME.fullmatch(heading)) is not None:
             shown = _read_rows(name, columns, rest)
             if match.re is _ALL:
@@ -205,9 +206,10 @@ def _read_columns(text: str) -> list[Column]:
     return found
 
 
-def _read_create(statement: str) -> list[Column]:
+@lru_cache(maxsize=256)
+def _read_create(statement: str) -> Sequence[Column]:
     if len(statement) > LONGEST:
-        return []
+        return ()
     for dialect in ("mysql", "sqlite", "postgres"):
         try:
             tree = sqlglot.parse_one(statement, dialect=dialect)
@@ -215,8 +217,8 @@ def _read_create(statement: str) -> list[Column]:
             continue
         defined = [d for d in tree.find_all(exp.ColumnDef) if d.kind is not None]
         if defined:
-            return [Column(d.name, d.kind.sql(dialect=dialect, copy=False)) for d in defined if d.kind is not None]
-    return []
+            return tuple(Column(d.name, d.kind.sql(dialect=dialect, copy=False)) for d in defined if d.kind is not None)
+    return ()
 
 
 def _read_rows(name: str, columns: Sequence[Column], text: str) -> Shown:

@@ -20,19 +20,49 @@ from acc.compile.quality.surrogates import surrogate
 PERSONAL = ("email", "phone", "card", "iban", "ssn")
 """The kinds of personal data; every other kind is a secret."""
 
-# Short, without Unicode classes and long repeats, which would make RE2 build its states anew over and over.
+# Clues to a value: literals (between spaces) of which one stands in it, and a part of it. The parts are short, without Unicode
+# classes and long repeats, which would make RE2 build its states anew over and over; and none goes over the end of a line.
 _SECRETS = (
-    r"A(?:KIA|SIA|BIA|CCA)[A-Z2-7]{4}|gh[pousr]_[A-Za-z0-9]{4}|github_pat_|gl(?:pat|dt|rt|ptt)-|xox[abeoprs]-|hooks\.slack|"
-    r"k_live_|sk-(?:ant|proj|svcacct|admin|or)-|sk-[A-Za-z0-9]{8}|AIza[A-Za-z0-9_-]{4}|GOCSPX-|ya29\.|hf_[A-Za-z0-9]{6}|"
-    r"npm_[A-Za-z0-9]{6}|pypi-[A-Za-z0-9_-]{6}|gsk_[A-Za-z0-9]{4}|tvly-|dckr_pat_|do[opr]_v1_|dapi[0-9a-f]{6}|shp(?:at|ca|pa|ss)_|"
-    r"SG\.[A-Za-z0-9_-]{6}|SK[0-9a-f]{6}|:AA[A-Za-z0-9_-]{6}|eyJ[A-Za-z0-9_-]{6}|A(?:ccount|ccess)Key=|"
-    r"(?:[bB]earer|BEARER)[ \\]|(?:[sS]ecret|SECRET)_?(?:[aA]ccess|ACCESS)?_?(?:[kK]ey|KEY)|://[!-.0-?A-~]+@|PRIVATE KEY"
+    ("AKIA ASIA ABIA ACCA", r"A(?:KIA|SIA|BIA|CCA)[A-Z2-7]{4}"),
+    ("ghp_ gho_ ghu_ ghs_ ghr_", r"gh[pousr]_[A-Za-z0-9]{4}"),
+    ("github_pat_", r"github_pat_"),
+    ("glpat- gldt- glrt- glptt-", r"gl(?:pat|dt|rt|ptt)-"),
+    ("xox", r"xox[abeoprs]-"),
+    ("hooks.slack", r"hooks\.slack"),
+    ("k_live_", r"k_live_"),
+    ("sk-", r"sk-(?:ant|proj|svcacct|admin|or)-|sk-[A-Za-z0-9]{8}"),
+    ("AIza", r"AIza[A-Za-z0-9_-]{4}"),
+    ("GOCSPX-", r"GOCSPX-"),
+    ("ya29.", r"ya29\."),
+    ("hf_", r"hf_[A-Za-z0-9]{6}"),
+    ("npm_", r"npm_[A-Za-z0-9]{6}"),
+    ("pypi-", r"pypi-[A-Za-z0-9_-]{6}"),
+    ("gsk_", r"gsk_[A-Za-z0-9]{4}"),
+    ("tvly-", r"tvly-"),
+    ("dckr_pat_", r"dckr_pat_"),
+    ("_v1_", r"do[opr]_v1_"),
+    ("dapi", r"dapi[0-9a-f]{6}"),
+    ("shp", r"shp(?:at|ca|pa|ss)_"),
+    ("SG.", r"SG\.[A-Za-z0-9_-]{6}"),
+    ("SK", r"SK[0-9a-f]{6}"),
+    (":AA", r":AA[A-Za-z0-9_-]{6}"),
+    ("eyJ", r"eyJ[A-Za-z0-9_-]{6}"),
+    ("Key=", r"A(?:ccount|ccess)Key="),
+    ("earer EARER", r"(?:[bB]earer|BEARER)[ \\]"),
+    ("ecret ECRET", r"(?:[sS]ecret|SECRET)_?(?:[aA]ccess|ACCESS)?_?(?:[kK]ey|KEY)"),
+    ("://", r"://[!-.0-?A-~]+@"),
+    ("PRIVATE", r"PRIVATE KEY"),
 )
 _PERSONAL = (
-    r"[A-Za-z0-9_+'-]@[A-Za-z0-9-]+\.[A-Za-z]|\+[1-9][0-9 .()-]{6}|[2-9][0-9]{2}[-.)][ -]?[2-9][0-9]{2}[-. ][0-9]{4}|"
-    r"[0-9]{3}-[0-9]{2}-[0-9]{4}|(?:[2456][0-9]{3}[ -]?[0-9]{4}|3[47][0-9]{2}[ -]?[0-9]{4})[ -]?[0-9]{4}|"
-    r"[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4} ?[A-Z0-9]{3}"
+    ("@", r"[A-Za-z0-9_+'-]@[A-Za-z0-9-]+\.[A-Za-z]"),
+    ("+", r"\+[1-9][0-9 .()-]{6}"),
+    ("", r"[2-9][0-9]{2}[-.)][ -]?[2-9][0-9]{2}[-. ][0-9]{4}"),
+    ("", r"[0-9]{3}-[0-9]{2}-[0-9]{4}"),
+    ("", r"(?:[2456][0-9]{3}[ -]?[0-9]{4}|3[47][0-9]{2}[ -]?[0-9]{4})[ -]?[0-9]{4}"),
+    ("", r"[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4} ?[A-Z0-9]{3}"),
 )
+SHORT = 16_000
+"""A text of fewer characters is looked through for the clues one by one: RE2 would take longer to build its expression."""
 
 
 @dataclass(slots=True)
@@ -59,8 +89,9 @@ class Redactor:
 
     def __init__(self, secrets: Literal["redact", "reject", "off"], personal: Literal["redact", "off"]) -> None:
         self.secrets, self.personal = secrets, personal
-        parts = [_SECRETS] * (secrets != "off") + [_PERSONAL] * (personal != "off")
-        self._filter = "|".join(parts)
+        clues = [*_SECRETS * (secrets != "off"), *_PERSONAL * (personal != "off")]
+        self._filter = "|".join(pattern for _, pattern in clues)
+        self._clues = [(literals.split() or [""], re.compile(pattern)) for literals, pattern in clues]
 
     def redact(self, texts: Sequence[str]) -> Redacted:
         """Redact the texts of one sample together; a value has one surrogate in all of them.
@@ -92,6 +123,10 @@ class Redactor:
 
     def _hits(self, text: str) -> Iterator[Hit]:
         """The hits in a text. RE2 goes over all its lines at once; only those that it lets through are looked at closely."""
+        if len(text) < SHORT and not any(
+            any(word in text for word in words) and clue.search(text) for words, clue in self._clues
+        ):
+            return
         lines = text.split("\n")
         passed = pc.indices_nonzero(pc.match_substring_regex(pa.array(lines, pa.large_string()), self._filter)).to_pylist()
         if passed:
@@ -101,6 +136,9 @@ class Redactor:
                     yield hit._replace(start=hit.start + starts[n], end=hit.end + starts[n])
         if self.secrets != "off":
             yield from find_private_keys(text)
+
+    def _holds_clue(self, text: str) -> bool:
+        return any(any(word in text for word in words) and clue.search(text) for words, clue in self._clues)
 
     def _in_line(self, line: str) -> Iterator[Hit]:
         if self.secrets != "off":
