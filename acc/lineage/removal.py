@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from acc.lineage.runs import SAMPLES, Run
+from acc.pack.account import count_sources
 from acc.records.sample import SCHEMA
 from acc.records.sequences import DOCUMENTS, SEQUENCES, read_arrow, write_arrow
 from acc.stage.files import file_digest, whole
@@ -129,12 +130,8 @@ def _recount(manifest: Manifest, documents: pa.Table, rows: list[list[int]], fil
     seen = np.bincount(np.concatenate(rows).astype(np.int64), minlength=len(lengths))
     seen[filler] = 0
     counts: dict[str, Any] = manifest.counts
-    for name, found in (counts.get("sources") or {}).items():
-        of = np.flatnonzero(sources == name)
-        drawn, tokens, labels = int(seen[of].sum()), int((seen * lengths)[of].sum()), int((seen * labelled)[of].sum())
-        found |= {"samples": len(of), "drawn": drawn, "repeats": round(drawn / max(1, len(of)), 4)}
-        found |= {"unused": int((seen[of] == 0).sum()), "tokens": tokens, "labelled_tokens": labels}
-        found["labelled_share"] = round(labels / max(1, tokens), 6)
+    of = {name: np.flatnonzero(sources == name) for name in counts.get("sources") or {}}
+    counts["sources"] = count_sources(of, lengths, labelled, seen, rows)
     tokens, fillers = int((seen * lengths).sum()), sum(row == [filler] for row in rows)
     capacity = max(1, (len(rows) - fillers) * int(manifest.recipe["pack"]["length"]))
     real = np.delete(lengths, filler)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,20 +47,8 @@ class Account:
         """Fill in a manifest's numbers. Tokens are counted as trained: a sample seen twice counts twice, a filler not."""
         lengths, labelled = np.asarray(self.lengths), np.asarray(self.labelled)
         seen = np.bincount(order, minlength=len(lengths))
-        sources = {}
-        for name, numbers in self.by_source().items():
-            tokens = int((seen * lengths)[numbers].sum())
-            labels = int((seen * labelled)[numbers].sum())
-            drawn = int(seen[numbers].sum())
-            sources[name] = {
-                "samples": len(numbers),
-                "drawn": drawn,
-                "repeats": round(drawn / max(1, len(numbers)), 4),
-                "unused": int((seen[numbers] == 0).sum()),
-                "tokens": tokens,
-                "labelled_tokens": labels,
-                "labelled_share": round(labels / max(1, tokens), 6),
-            }
+        rows = [documents for _, _, documents in plan.sequences]
+        sources = count_sources(self.by_source(), lengths, labelled, seen, rows)
         tokens = int((seen * lengths).sum())
         real = len(plan.sequences) - plan.fillers
         manifest.written, manifest.merged = len(lengths), self.merged
@@ -78,3 +68,42 @@ class Account:
             "utilisation": round(tokens / (real * capacity), 6),
             "control_text": {"samples": self.control_samples, "strings": self.control_strings},
         }
+
+
+def count_sources(
+    documents: Mapping[str, NDArray[np.int64]],
+    lengths: NDArray[np.int64],
+    labelled: NDArray[np.int64],
+    seen: NDArray[np.int64],
+    rows: Sequence[Sequence[int]],
+) -> dict[str, dict[str, Any]]:
+    """What came of each source: `share_of` says what its weight came to, in samples, tokens and labelled tokens of all.
+
+    Args:
+        documents: source → numbers of its documents.
+        lengths, labelled, seen: tokens, labelled tokens and draws of every document, by number.
+        rows: the documents of every sequence, by number; a number beyond `seen` is a filler's.
+    """
+    total = {"samples": seen.sum(), "tokens": (seen * lengths).sum(), "labelled_tokens": (seen * labelled).sum()}
+    held = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    flat = np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
+    sources = {}
+    for name, numbers in documents.items():
+        drawn = int(seen[numbers].sum())
+        given = {
+            "samples": drawn,
+            "tokens": int((seen * lengths)[numbers].sum()),
+            "labelled_tokens": int((seen * labelled)[numbers].sum()),
+        }
+        sources[name] = {
+            "samples": len(numbers),
+            "drawn": drawn,
+            "repeats": round(drawn / max(1, len(numbers)), 4),
+            "unused": int((seen[numbers] == 0).sum()),
+            "tokens": given["tokens"],
+            "labelled_tokens": given["labelled_tokens"],
+            "labelled_share": round(given["labelled_tokens"] / max(1, given["tokens"]), 6),
+            "sequences": len(np.unique(held[np.isin(flat, numbers)])),
+            "share_of": {unit: round(n / max(1, int(total[unit])), 6) for unit, n in given.items()},
+        }
+    return sources

@@ -47,7 +47,9 @@ def main(args: argparse.Namespace) -> ExitCode:
         print(f"  rejected, {reason}: {n}")
     print(f"  {counts['sequences']} sequences of {counts['tokens']} tokens, {counts['utilisation']:.1%} of their room used")
     for name, source in counts["sources"].items():
-        print(f"  {name}: {source['drawn']} drawn of {source['samples']}, {source['labelled_share']:.2%} of tokens labelled")
+        shares = ", ".join(f"{share:.1%} of {unit.replace('_', ' ')}" for unit, share in source["share_of"].items())
+        labelled = f"{source['labelled_share']:.2%} of its tokens labelled"
+        print(f"  {name}: {source['drawn']} drawn of {source['samples']}, {labelled}; {shares}")
     return ExitCode.OK
 
 

@@ -27,17 +27,23 @@ class Demand:
 
 
 def draw(
-    documents: Mapping[str, NDArray[np.int64]], weights: Mapping[str, float], max_repeats: float, demand: Demand, seed: int
+    documents: Mapping[str, NDArray[np.int64]],
+    weights: Mapping[str, float],
+    max_repeats: float,
+    demand: Demand,
+    seed: int,
+    sizes: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """The order in which documents are seen, with repeats.
 
-    Sources take turns as evenly as their quotas allow, so every step holds them in the mixture's proportions. A source whose
-    samples have been seen `max_repeats` times gives way to the others. A last, incomplete multiple is filled up by drawing on;
-    where the repeats forbid that, it is left out.
+    Sources take turns as evenly as their parts allow, so every step holds them in the mixture's proportions. Those are met
+    over the whole run to within one document of each source. A source whose samples have been seen `max_repeats` times gives
+    way to the others. A last, incomplete multiple is filled up by drawing on; where the repeats forbid that, it is left out.
 
     Args:
         documents: source → numbers of its documents.
-        weights: source → weight, in samples.
+        weights: source → weight.
+        sizes: what weights count, of every document by number (tokens, labelled tokens); None counts samples.
 
     Returns:
         Document numbers, shape [draws].
@@ -46,20 +52,42 @@ def draw(
         UserError: more is asked for than `max_repeats` allows, or not even one multiple can be filled.
     """
     names = sorted(n for n, found in documents.items() if len(found) and weights[n] > 0)
-    limits = {n: floor(max_repeats * len(documents[n])) for n in names}
-    total, multiple = sum(limits.values()), demand.multiple
     if not names:
         raise UserError("there is no sample to pack", mend="Look at rejections.parquet of compile and pack")
+    limits = {n: floor(max_repeats * len(documents[n])) for n in names}
+    size = {n: np.ones(len(documents[n])) if sizes is None else sizes[documents[n]].astype(np.float64) for n in names}
+    asked = _asked(size, weights, demand, total=sum(limits.values()), max_repeats=max_repeats)
+    # A source's next draw falls due when what it has given, over its weight, is the least of all: the first draws to fall
+    # due are the run's. A document falls due by its middle.
+    drawn = {n: _passes(documents[n], min(limits[n], asked), seed, n) for n in names}
+    ends = {n: np.cumsum(np.ones(len(d)) if sizes is None else sizes[d].astype(np.float64)) for n, d in drawn.items()}
+    middles = {n: (ends[n] + np.concatenate([[0.0], ends[n][:-1]])) / 2 for n in names}
+    due = np.concatenate([middles[n] / weights[n] for n in names])
+    which = np.repeat(np.arange(len(names)), [len(drawn[n]) for n in names])
+    quotas = np.bincount(which[np.lexsort((which, due))[:asked]], minlength=len(names))
+    # Each source is spread over the whole run, one that reached its limit too.
+    parts = [(n, i, int(q)) for i, (n, q) in enumerate(zip(names, quotas, strict=True)) if q]
+    place = np.concatenate([middles[n][:q] / ends[n][q - 1] for n, _, q in parts])
+    order = np.lexsort((np.repeat([i for _, i, _ in parts], [q for _, _, q in parts]), place))
+    chosen: NDArray[np.int64] = np.concatenate([drawn[n][:q] for n, _, q in parts])[order]
+    return chosen
+
+
+def _asked(
+    size: Mapping[str, NDArray[np.float64]], weights: Mapping[str, float], demand: Demand, *, total: int, max_repeats: float
+) -> int:
+    """Samples to draw, at most `total`. `size` are the sizes of every source's documents."""
+    multiple = demand.multiple
     if demand.draws is None:
-        largest = max(names, key=lambda n: (weights[n], len(documents[n])))
-        share = weights[largest] / sum(weights[n] for n in names)
-        asked = min(max(1, round(demand.passes * len(documents[largest]) / share)), total)
+        largest = max(size, key=lambda n: (weights[n], len(size[n])))
+        given = demand.passes * float(size[largest].sum()) / weights[largest]
+        asked = min(max(1, round(sum(given * weights[n] / float(s.mean()) for n, s in size.items()))), total)
     else:
         asked = demand.draws
     asked = ceil(asked / multiple) * multiple
     if asked > total:
         if demand.draws is not None:
-            least = ceil(10 * asked / sum(len(documents[n]) for n in names)) / 10
+            least = ceil(10 * asked / sum(len(s) for s in size.values())) / 10
             raise UserError(
                 f"{asked} samples are asked for, but pack.max_repeats {max_repeats:g} allows only {total}",
                 mend=f"Lower train.max_steps, add data, or raise pack.max_repeats to {least:g} or more",
@@ -70,41 +98,13 @@ def draw(
             f"the samples do not fill one step of {multiple} (train.global_batch), even with repeats",
             mend="Lower train.global_batch, add data, or raise pack.max_repeats",
         )
-    quotas = _quotas(names, weights, limits, asked)
-    # Draw j of q of a source falls due at (j + 1/2) / q of the run.
-    due = np.concatenate([(np.arange(quotas[n]) + 0.5) / quotas[n] for n in names if quotas[n]])
-    which = np.concatenate([np.full(quotas[n], i) for i, n in enumerate(names) if quotas[n]])
-    drawn = np.concatenate([_passes(documents[n], quotas[n], seed, n) for n in names if quotas[n]])
-    return drawn[np.lexsort((which, due))]
+    return asked
 
 
-def _quotas(names: list[str], weights: Mapping[str, float], limits: Mapping[str, int], total: int) -> dict[str, int]:
-    """`total` shared out by weight; what is above a source's limit goes to the others, by their weights."""
-    quotas: dict[str, int] = {}
-    left, open_names = total, list(names)
-    while open_names:
-        scale = left / sum(weights[n] for n in open_names)
-        full = [n for n in open_names if weights[n] * scale >= limits[n]]
-        if not full:
-            break
-        for n in full:
-            quotas[n] = limits[n]
-            left -= limits[n]
-        open_names = [n for n in open_names if n not in full]
-    if open_names:
-        exact = {n: left * weights[n] / sum(weights[m] for m in open_names) for n in open_names}
-        quotas |= {n: floor(exact[n]) for n in open_names}
-        # Whole samples: the largest remainders get one more.
-        short = left - sum(floor(x) for x in exact.values())
-        for n in sorted(open_names, key=lambda n: (floor(exact[n]) - exact[n], n))[:short]:
-            quotas[n] += 1
-    return quotas
-
-
-def _passes(documents: NDArray[np.int64], quota: int, seed: int, source: str) -> NDArray[np.int64]:
-    """The first `quota` of: a permutation of the documents, another one, and so on."""
+def _passes(documents: NDArray[np.int64], count: int, seed: int, source: str) -> NDArray[np.int64]:
+    """The first `count` of: a permutation of the documents, another one, and so on."""
     passes = [
         documents[np.random.Generator(np.random.PCG64(seed_for(seed, "mixture", source, k))).permutation(len(documents))]
-        for k in range(ceil(quota / len(documents)))
+        for k in range(ceil(count / len(documents)))
     ]
-    return np.concatenate(passes)[:quota]
+    return np.concatenate(passes)[:count]

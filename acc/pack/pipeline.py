@@ -55,7 +55,8 @@ def run(recipe: Recipe, compiled: Path, out: Path, *, workers: int | None = None
     # A filler is an empty turn of the user, without labels.
     filler = chat.encode_prompt([{"role": "user", "content": ""}], "think").ids
     number = writer.add(filler, sample_id="", source="", target="", label_spans=[])
-    order, sequences = plan(recipe, account.by_source(), [*account.lengths, len(filler)], number, data_parallel(recipe))
+    lengths, labelled = [*account.lengths, len(filler)], [*account.labelled, 0]
+    order, sequences = plan(recipe, account.by_source(), lengths, labelled, number, data_parallel(recipe))
     writer.close(sequences.sequences)
     manifest = Manifest("pack", key, recipe.seed, settings, inputs)
     account.into(manifest, order, sequences, capacity=recipe.pack.length)

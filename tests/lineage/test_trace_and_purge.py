@@ -160,6 +160,7 @@ def test_a_purge_lists_first_and_then_takes_all_of_it_out(demo: tuple[Path, Reci
     assert packed.counts["tokens"] == drawn
     assert packed.counts["sources"]["theirs"] == {
         "samples": 0, "drawn": 0, "repeats": 0.0, "unused": 0, "tokens": 0, "labelled_tokens": 0, "labelled_share": 0.0,
+        "sequences": 0, "share_of": {"samples": 0.0, "tokens": 0.0, "labelled_tokens": 0.0},
     }  # fmt: skip
     assert journal.read_text().count("\n") == 9
     assert (run / "pack" / "tokens.bin").stat().st_size == 4 * sum(

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acc.errors import UserError
@@ -67,6 +67,40 @@ def test_where_repeats_forbid_it_the_last_step_is_left_out() -> None:
 
 def test_a_source_of_weight_zero_is_left_out() -> None:
     assert draw(documents(a=4, b=4), {"a": 0.0, "b": 1.0}, 4, Demand(1), 0).min() == 4
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.floats(0.05, 10), st.integers(1, 2_000)), min_size=2, max_size=5),
+    st.integers(1, 600),
+    st.integers(0, 99),
+)
+def test_weights_in_any_unit_are_met_to_within_a_document_of_each_source(
+    sources: list[tuple[int, float, int]], draws: int, seed: int
+) -> None:
+    found = documents(**{f"s{i}": n for i, (n, _, _) in enumerate(sources)})
+    weights = {f"s{i}": w for i, (_, w, _) in enumerate(sources)}
+    random = np.random.default_rng(seed)
+    sizes = np.concatenate([random.integers(1, most + 1, n) for n, _, most in sources])
+    # So many repeats that no source has to give way.
+    order = draw(found, weights, 1e6, Demand(1, draws), seed, sizes)
+    given_ = {n: int(sizes[order[np.isin(order, numbers)]].sum()) for n, numbers in found.items()}
+    largest = {n: int(sizes[numbers].max()) for n, numbers in found.items()}
+    # One level fits all: each source is within half a document of its weight times that.
+    level = (
+        [(given_[n] - largest[n] / 2) / weights[n] for n in found],
+        [(given_[n] + largest[n] / 2) / weights[n] for n in found],
+    )
+    assert max(level[0]) <= min(level[1]) * (1 + 1e-9)
+
+
+def test_every_step_holds_the_sources_in_their_proportions_of_tokens() -> None:
+    sizes = np.concatenate([np.full(100, 10), np.full(100, 1_000)])
+    order = draw(documents(short=100, long=100), {"short": 1.0, "long": 4.0}, 100, Demand(1, multiple=26), 0, sizes)
+    assert (np.bincount(order, minlength=200)[100:] == 1).all()  # one pass over the largest weighted source
+    for step in order.reshape(-1, 26):
+        tokens = sizes[step]
+        assert abs(tokens[tokens == 10].sum() / tokens.sum() - 0.2) < 0.2
 
 
 @pytest.mark.parametrize(

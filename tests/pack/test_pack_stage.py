@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from acc.cli import main
 from acc.errors import UserError
 from acc.pack import encode, run
 from acc.records.sequences import IGNORE, SequenceStore
+from acc.stage.manifest import read_manifest
 from acc.stage.rejections import read_rejections
 
 Checkpoint = Callable[[str], Path]
@@ -124,6 +126,47 @@ def test_sources_of_every_target_are_mixed_by_weight(checkpoint: Checkpoint, tmp
     store = SequenceStore(tmp_path / "pack")
     spans = {d.target: len(d.label_spans) for d in map(store.document, range(store.num_documents))}
     assert spans == {"acc": 1, "answer_only": 1, "agent_sft": 2, "chat": 2, "": 0}
+
+
+@pytest.mark.parametrize("scope", ["step", "global"])
+@pytest.mark.parametrize("unit", ["samples", "tokens", "labelled_tokens"])
+def test_a_source_gets_its_weight_in_what_the_recipe_counts(
+    unit: str, scope: str, checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    material = [sample(i, source="short", words=20, target="answer_only") for i in range(60)] + [
+        sample(i, source="long", words=90, target="agent_sft") for i in range(40)
+    ]
+    material = [
+        replace(s, completion=[{"role": "assistant", "content": "fox"}]) if s.source == "short" else s for s in material
+    ]
+    settings = {
+        "name": "mixed",
+        "sources": [
+            {"name": "short", "path": "x", "target": "answer_only"},
+            {"name": "long", "path": "x", "target": "agent_sft", "weight": 3.0},
+        ],
+        "pack": {"length": 512, "weights_in": unit, "scope": scope, "max_repeats": 100.0},
+        "compile": {"budget_tokens": 512, "target_reserve_tokens": 16},
+        "model": {"path": str(checkpoint("hybrid"))},
+    }
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps(settings))
+    compiled(tmp_path / "mixed" / "compile", material)
+    assert main(["pack", "--recipe", str(path), "--runs", str(tmp_path)]) == 0
+    m = read_manifest(tmp_path / "mixed" / "pack")
+    assert m is not None
+    shares = {name: c["share_of"] for name, c in m.counts["sources"].items()}
+    assert shares["long"][unit] == pytest.approx(0.75, abs=0.02)
+    assert all(shares["long"][other] + shares["short"][other] == pytest.approx(1) for other in shares["long"])
+    others = {"samples", "tokens", "labelled_tokens"} - {unit}
+    assert all(shares["long"][other] != pytest.approx(0.75, abs=0.025) for other in others)
+    assert f"{shares['long'][unit]:.1%} of {unit.replace('_', ' ')}" in capsys.readouterr().out
+    rows = [
+        {d.source for d in (store.document(n) for n in store.document_numbers(i))}
+        for store in [SequenceStore(tmp_path / "mixed" / "pack")]
+        for i in range(len(store))
+    ]
+    assert m.counts["sources"]["long"]["sequences"] == sum("long" in held for held in rows)
 
 
 def test_bytes_do_not_depend_on_workers(

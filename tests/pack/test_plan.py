@@ -6,8 +6,11 @@ import random
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from acc.pack.plan import EVEN, plan_epoch, plan_steps
+from acc.records.balance import even_order, waited
 
 RANDOM = random.Random(0)
 LENGTHS = [RANDOM.randint(100, 9_000) for _ in range(64)]
@@ -41,3 +44,45 @@ def test_packing_over_an_epoch_uses_its_room() -> None:
     assert sorted(n for _, _, held in plan.sequences for n in held) == list(range(64))
     assert {step for step, _, _ in plan.sequences} == {-1}
     assert len(plan.sequences) <= -(-sum(LENGTHS) // 20_000) + 1
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(1, 10_000), min_size=4, max_size=40), st.sampled_from([2, 4, 8]))
+def test_no_rank_waits_longer_than_the_longest_document_makes_it(lengths: list[int], ranks: int) -> None:
+    """Graham's bound for the greedy: no sequence costs more than its share and one document."""
+    order = np.arange(len(lengths))
+    plan = plan_steps(order, [*lengths, 8], batch=len(lengths), capacity=400_000, data_parallel=ranks, filler=len(lengths))
+    assert plan.per_step == ranks
+    cost = np.array([n * (n + EVEN) for n in lengths])
+    held = [sum(int(cost[d]) for d in documents if d < len(lengths)) for _, _, documents in plan.sequences]
+    assert sum(held) == cost.sum()
+    assert max(held) <= cost.sum() / ranks + cost.max()
+
+
+def test_ranks_are_even_where_documents_are_many() -> None:
+    for seed in range(10):
+        random = np.random.default_rng(seed)
+        lengths = np.minimum(random.lognormal(8, 1, 64), 20_000).astype(int).tolist()
+        plan = plan_steps(np.arange(64), [*lengths, 8], batch=64, capacity=131_072, data_parallel=8, filler=64)
+        costs = [sum(lengths[d] * (lengths[d] + EVEN) for d in held if d < 64) for _, _, held in plan.sequences]
+        slowest, mean = waited(costs, 8)
+        assert slowest <= 1.05 * max(mean, *(n * (n + EVEN) for n in lengths))
+
+
+def test_sequences_that_the_fullest_step_needs_are_used_by_the_others_too() -> None:
+    lengths = [9_000, 9_000, 9_000, 9_000, 100, 100, 100, 100]
+    plan = plan_steps(np.arange(8), [*lengths, 8], batch=4, capacity=10_000, data_parallel=4, filler=8)
+    assert [documents for step, _, documents in plan.sequences if step == 1] == [[4], [5], [6], [7]]
+    assert plan.fillers == 0
+
+
+def test_micro_batches_hold_sequences_alike_in_cost_and_ranks_get_as_much() -> None:
+    costs = [RANDOM.randint(1, 1_000) ** 2 for _ in range(64)]
+    slots = [costs[i] for i in even_order(costs, 4)]
+    assert sorted(slots) == sorted(costs)
+    slowest, mean = waited(slots, 4)
+    assert slowest <= 1.1 * mean
+    sums = np.asarray(slots).reshape(-1, 4).sum(0)
+    assert sums.max() <= 1.05 * sums.mean()
+    assert waited([8, 8, 2, 2], 2) == (10.0, 10.0)
+    assert waited([8, 2, 2, 8], 2) == (16.0, 10.0)
