@@ -61,6 +61,8 @@ def explain_attention(asked: str, dtype: str = "bfloat16") -> tuple[str, str]:
                 mend="Install it (flash-attn is no dependency of acc), or set model.attention to auto",
             )
         return asked, "as model.attention says"
+    if not torch.cuda.is_available():
+        return DOCUMENTS_SDPA, "there is no GPU"
     left_out = []
     for name in REGISTERED:
         if (why_not := _missing(name, dtype)) is None:

@@ -8,6 +8,7 @@ import torch
 
 from acc.records.balance import even_order, waited
 from acc.records.sequences import IGNORE, PackedSequence, SequenceStore
+from acc.train.documents import bounds_of
 from acc.train.loss import shift
 from acc.train.parallel import Sizes
 from acc.train.sampler import Sampler
@@ -24,8 +25,9 @@ def batch_of(sequence: PackedSequence, sources: list[str], sizes: Sizes) -> Batc
     Returns:
         input_ids, position_ids, targets (shifted labels), sources (place in `sources`, per position), sharers (labelled
         tokens of the position's whole document) and real (1; 0 in fillers and padding), each int64 [1, padded length /
-        sizes.sequence]; and counts of the whole sequence: tokens and labelled_samples, each [], and tokens_by_source and
-        samples_by_source, each [sources]. All are integers: DeepSpeed's mixed precision rounds an input that is not.
+        sizes.sequence]; of the whole sequence, bounds of its documents, int32 [documents + 1]; and counts: tokens and
+        labelled_samples, each [], and tokens_by_source and samples_by_source, each [sources]. All are integers: DeepSpeed's
+        mixed precision rounds an input that is not.
     """
     length = len(sequence.input_ids)
     pad = -length % sizes.sequence
@@ -45,6 +47,7 @@ def batch_of(sequence: PackedSequence, sources: list[str], sizes: Sizes) -> Batc
     part = (length + pad) // sizes.sequence
     start = sizes.sequence_rank * part
     batch = {name: tensor[start : start + part].unsqueeze(0) for name, tensor in whole.items()}
+    batch["bounds"] = bounds_of(whole["position_ids"])
     batch["tokens"] = torch.tensor(length)
     batch["labelled_samples"] = (sharers > 0).sum()
     batch["tokens_by_source"] = torch.bincount(names[of], minlength=len(sources))

@@ -40,14 +40,14 @@ def kept_positions(targets: torch.Tensor) -> torch.Tensor:
 
 
 def token_losses(
-    model: torch.nn.Module, head: torch.nn.Module, inputs: dict[str, torch.Tensor], targets: torch.Tensor
+    model: torch.nn.Module, head: torch.nn.Module, inputs: dict[str, Any], targets: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Negative log-likelihood of each labelled token.
 
     Args:
         model: called with `inputs` and `logits_to_keep`.
         head: the model's output projection, made ready by `prepare_head`.
-        inputs: input_ids and position_ids, both [1, length].
+        inputs: input_ids and position_ids, both [1, length], and documents of the whole sequence.
         targets: [1, length], already shifted.
 
     Returns:

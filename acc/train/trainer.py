@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,16 @@ from acc.recipe import Recipe
 from acc.train.adapters import count_parameters
 from acc.train.batches import Batch, StepLoader
 from acc.train.callbacks import SCORES, Flow, JsonLog, Stop
+from acc.train.canary import check_canary
 from acc.train.checkpoints import Resume, check_disk, drop_old_state, seal
 from acc.train.counts import Counts
 from acc.train.engine import reduce_sum
+from acc.train.documents import documents_at
 from acc.train.expert_load import ExpertLoad
 from acc.train.loading import copy_tokenizer
 from acc.train.loss import check_head, prepare_head, token_losses, token_weights, total_weight
 from acc.train.parallel import Sizes
-from acc.train.witness import attention_watched
+from acc.train.witness import Witness
 
 
 class LongContextTrainer(Trainer):
@@ -66,7 +67,7 @@ class LongContextTrainer(Trainer):
         self._plain = model.get_base_model() if recipe.lora else model
         self._head = self._plain.get_output_embeddings()
         prepare_head(self._head)
-        self._attention_seen = False
+        self.witness = Witness(recipe, model, loader, args.device)
         self.counts = Counts(loader.sources, self.sizes, args.device)
         self.expert_load = ExpertLoad(
             self._plain,
@@ -107,6 +108,7 @@ class LongContextTrainer(Trainer):
 
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> torch.Tensor:
         """The weight of the whole step over all processes: its labelled tokens or samples."""
+        self.witness.step(batch_samples, self.state.global_step)
         self.counts.start(self.loader.waited(self.state.global_step))
         weight = total_weight(batch_samples, self.recipe.train.loss_reduction, sequence_rank=self.sizes.sequence_rank)
         return reduce_sum(torch.tensor(weight, device=device))
@@ -120,14 +122,14 @@ class LongContextTrainer(Trainer):
         """
         if num_items_in_batch is None:
             raise RuntimeError("the loss needs the weight of the whole step; this is a bug in acc")
-        fed = {name: inputs[name] for name in ("input_ids", "position_ids")}
-        length = fed["input_ids"].shape[1]
-        seen = nullcontext() if self._attention_seen else attention_watched(self._plain.config, length, self.sizes.sequence)
-        with seen, self.expert_load.forward(inputs["real"]):
+        if first := not self.witness.seen:
+            vocabulary = self._plain.config.get_text_config().vocab_size
+            check_canary(model, self.sizes, vocabulary=vocabulary, device=self.args.device)
+        fed = {name: inputs[name] for name in ("input_ids", "position_ids")} | {"documents": documents_at(inputs["bounds"])}
+        with self.witness.forward(inputs), self.expert_load.forward(inputs["real"]):
             losses, kept = token_losses(model, self._head, fed, inputs["targets"])
-        if not self._attention_seen:
+        if first:
             check_head(self._head, losses)
-        self._attention_seen = True
         weights = token_weights(inputs, kept, self.recipe.train.loss_reduction)
         self.counts.add(inputs, losses.detach(), weights, kept)
         return (losses * weights).sum() / num_items_in_batch.clamp(min=1) * self.sizes.world
