@@ -42,6 +42,10 @@ def executor(settings: Compile, pipeline: list[Any], tasks: int, logs: Path) -> 
         from acc.compile.executors.ray import RayExecutor
 
         return RayExecutor(settings, pipeline, tasks, logs)
+    if tasks == 1:
+        from acc.compile.executors.alone import Alone
+
+        return Alone(pipeline)
     from acc.compile.executors.local import LocalExecutor
 
     workers = min(settings.workers or _cores(), tasks)
