@@ -31,10 +31,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from acc.errors import UserError
+from acc.records.labels import IGNORE as IGNORE
 from acc.stage.files import whole
-
-IGNORE = -100
-"""The label of a token that has none (torch's and transformers' own value)."""
 
 SPAN = pa.struct([("start", pa.int64()), ("end", pa.int64())])
 PIECE_SPAN = pa.struct([("role", pa.string()), ("start", pa.int64()), ("end", pa.int64())])

@@ -1,6 +1,7 @@
 """Training: HF Trainer, DeepSpeed ZeRO-3, Ulysses sequence parallelism; our loss, packed attention and order.
 
-Importing this needs no torch: `acc run` asks for `train_key` long before it trains.
+Importing this needs no torch: `acc run` asks for `train_key` long before it trains. The attention, the loss and the speed need
+nothing but torch and transformers, so that `scripts/gpu_check` runs on a bare image.
 """
 
 from __future__ import annotations
@@ -10,13 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acc.errors import ExitCode
-from acc.recipe import Recipe
-from acc.train.key import train_key
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
+    from acc.recipe import Recipe
+
 __all__ = ["keep", "run", "train_key"]
+
+
+def train_key(recipe: Recipe, packed: Path) -> str:
+    """The hash of all that a training is a function of; see `acc.train.key.train_key`."""
+    from acc.train import key
+
+    return key.train_key(recipe, packed)
 
 
 def run(

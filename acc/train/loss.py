@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
 from acc.errors import UserError
-from acc.records.sequences import IGNORE
+from acc.records.labels import IGNORE
 
 Reduction = Literal["token", "sample"]
 CHUNK = 1024
