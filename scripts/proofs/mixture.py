@@ -40,7 +40,7 @@ def prove(*, steps: int = 12, batch: int = 16) -> bool:
                     print(f"    {source:<10}{weight / total:>8.2%}" + "".join(shares))
             good = worst <= 1 / steps
             print(
-                f"    off by {worst:.2%} of the run at most, after any step{'' if good else ': TOO MUCH'}; a step is {1 / steps:.2%}"
+                f"    off by {worst:.2%} of the run at most, after any step; a step is {1 / steps:.2%}{'' if good else ' NO'}"
             )
             held &= good
     return held
