@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from torch.utils._python_dispatch import TorchDispatchMode
 from training_material import VOCABULARY, make_student
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, GraniteConfig, GraniteForCausalLM, PreTrainedModel
 
+from acc.errors import UserError
 from acc.train import loss
 from acc.train.attention import choose_attention
 
@@ -74,6 +78,76 @@ def test_no_tensor_of_sequence_times_vocabulary(
         losses, _ = loss.token_losses(model, model.lm_head, fed, targets)
         losses.sum().backward()
     assert seen.rows == max(rows, width)
+
+
+def test_what_the_backward_pass_keeps_of_a_labelled_row_does_not_grow_with_it(
+    model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss, "CHUNK", 16)
+    rows = []
+    for labelled in (32, LENGTH - 1):
+        kept: dict[int, int] = {}
+
+        def pack(t: torch.Tensor, kept: dict[int, int] = kept) -> torch.Tensor:
+            if t.ndim == 2 and t.shape[-1] == VOCABULARY and not isinstance(t, torch.nn.Parameter):
+                kept[t.untyped_storage().data_ptr()] = t.shape[0]
+            return t
+
+        fed, targets = inputs(list(range(1, labelled + 1)))
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+            loss.token_losses(model, model.lm_head, fed, targets)
+        # The transposed weights have one column a word too.
+        rows.append(sum(n for n in kept.values() if n != model.config.hidden_size))
+    assert 0 < max(rows) <= 2 * 16
+
+
+@pytest.mark.parametrize("kind", ["bias", "adapters"])
+def test_a_bias_and_adapters_get_the_gradients_of_the_full_logits(
+    model: PreTrainedModel, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss, "CHUNK", 64)
+    torch.manual_seed(0)
+    trained: torch.nn.Module = model
+    if kind == "bias":
+        model.lm_head.bias = torch.nn.Parameter(torch.randn(VOCABULARY))
+        watched = [model.lm_head.bias, model.lm_head.weight]
+    else:
+        trained = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False))
+        watched = [p for p in trained.parameters() if p.requires_grad]
+        assert not model.lm_head.weight.requires_grad
+    fed, targets = inputs(list(range(1, LENGTH)))
+    with Widest() as seen:
+        losses, kept = loss.token_losses(trained, model.lm_head, fed, targets)
+        losses.sum().backward()
+    assert seen.rows == 64
+    ours = [p.grad.clone() for p in watched]
+    trained.zero_grad()
+    del model.lm_head.forward
+    logits = trained(**fed, use_cache=False).logits
+    full = torch.nn.functional.cross_entropy(logits[0], targets[0], reduction="none")[kept]
+    full.sum().backward()
+    torch.testing.assert_close(losses, full, rtol=1e-5, atol=1e-5)
+    for gradient, parameter in zip(ours, watched, strict=True):
+        torch.testing.assert_close(gradient, parameter.grad, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_model_that_scales_its_logits_is_refused(scaled: bool) -> None:
+    config = GraniteConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        logits_scaling=8.0 if scaled else 1.0,
+    )
+    model = GraniteForCausalLM(config)
+    loss.prepare_head(model.lm_head)
+    fed, targets = inputs([5, 6])
+    losses, _ = loss.token_losses(model, model.lm_head, fed, targets)
+    with pytest.raises(UserError, match="scales or caps its logits") if scaled else nullcontext():
+        loss.check_head(model.lm_head, losses)
 
 
 def test_a_part_without_labels_gives_nothing_and_reaches_every_parameter(model: PreTrainedModel) -> None:
