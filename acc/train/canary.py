@@ -43,7 +43,7 @@ def check_canary(model: Any, sizes: Sizes, *, vocabulary: int, device: torch.dev
     unit = sizes.sequence * -(-10 // sizes.sequence)
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randint(vocabulary, (n * unit,), generator=generator) for n in LENGTHS)
-    with _evaluating(model):
+    with _without_dropout(model):
         packed = _hidden(model, sizes, [a, b], device)
         alone = _hidden(model, sizes, [a], device), _hidden(model, sizes, [b], device)
         rounding = ROUNDING[_type(model, device)]
@@ -104,13 +104,19 @@ def _type(model: Any, device: torch.device) -> torch.dtype:
 
 
 @contextmanager
-def _evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Inside, no gradients and no dropout; afterwards every module is in its mode again."""
-    training = {module: module.training for module in model.modules()}
-    model.eval()
+def _without_dropout(model: torch.nn.Module) -> Iterator[None]:
+    """Inside, no gradients and no dropout, but training mode: outside of it Ulysses and checkpointing are off."""
+    modes: dict[Any, bool] = {module: module.training for module in model.modules()}
+    dropouts = {module: module.attention_dropout for module in modes if getattr(module, "attention_dropout", 0)}
+    for module in modes:
+        module.training = not isinstance(module, torch.nn.modules.dropout._DropoutNd)
+    for module in dropouts:
+        module.attention_dropout = 0.0
     try:
         with torch.no_grad():
             yield
     finally:
-        for module, mode in training.items():
+        for module, mode in modes.items():
             module.training = mode
+        for module, dropout in dropouts.items():
+            module.attention_dropout = dropout

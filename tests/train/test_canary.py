@@ -111,6 +111,7 @@ def test_nothing_is_left_behind() -> None:
     model = model_of("qwen3-moe", attention_dropout=0.5)
     model.train()
     model.model.layers[0].eval()
+    model.model.layers[1].mlp = nn.Sequential(model.model.layers[1].mlp, nn.Dropout(0.5))
     modes = [m.training for m in model.modules()]
     state = torch.get_rng_state()
     check(model)
@@ -118,3 +119,4 @@ def test_nothing_is_left_behind() -> None:
     assert [m.training for m in model.modules()] == modes
     assert all(p.grad is None for p in model.parameters())
     assert not model.get_output_embeddings()._forward_pre_hooks
+    assert model.model.layers[1].self_attn.attention_dropout == 0.5

@@ -53,6 +53,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         case("dp-sample", "mixed", recipe=per_sample, optimizer="sgd"),
         case("adapters", "tail", recipe={**SP2, **adapters}),
         case("recomputed", "tail", recipe={**SP2, "gradient_checkpointing": True}),
+        case("leaking", "tail", recipe=SP2, leaks=True),
         case("uninterrupted", "mixed", recipe=saving),
         case("told-to-stop", "mixed", recipe={**SP2, "max_steps": 2}, terminate_at=1),
         case("killed", "mixed", recipe=saving, kill_at=4),
@@ -102,6 +103,11 @@ def test_killed_run_goes_on_as_if_it_had_not_been(runs: Path) -> None:
 def test_told_to_stop_saves_at_the_end_of_the_step_and_asks_to_be_started_again(runs: Path) -> None:
     assert (runs / "told-to-stop.code").read_text() == "75"
     assert (runs / "told-to-stop" / "checkpoint-1" / "acc_checkpoint.json").is_file()
+
+
+def test_attention_that_lets_documents_see_their_neighbours_is_refused_by_all(runs: Path) -> None:
+    assert "packed into one sequence" in (runs / "leaking.code").read_text()
+    assert not list((runs / "leaking").glob("checkpoint-*"))
 
 
 def test_adapters_are_saved_alone(runs: Path) -> None:

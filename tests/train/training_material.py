@@ -137,7 +137,8 @@ def launch(world: int, cases: list[dict[str, Any]], folder: Path, *, timeout: fl
     """Run cases one after the other in `world` processes; give back the processes' exit codes.
 
     A case holds `student`, `packed`, `out` and, as it likes, `recipe` (options of `make_recipe`), `optimizer`, `kill_at` and
-    `terminate_at` (a step in which every process gets SIGKILL, or the last one alone SIGTERM).
+    `terminate_at` (a step in which every process gets SIGKILL, or the last one alone SIGTERM), and `leaks` (an attention that
+    lets documents see their neighbours).
     """
     path = folder / f"cases{world}.json"
     path.write_text(json.dumps(cases))

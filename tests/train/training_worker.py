@@ -15,6 +15,7 @@ from training_material import make_recipe
 from transformers import AutoModelForCausalLM, TrainerCallback
 
 import acc.train
+import acc.train.attention
 from acc.errors import UserError
 
 
@@ -39,9 +40,17 @@ class Interrupt(TrainerCallback):
             assert model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=2).shape[1] > 3
 
 
+def leaking(module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: Any, **__: Any) -> Any:
+    """Attention in which packed documents see those before them."""
+    out = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
+    return out.transpose(1, 2).contiguous(), None
+
+
+documents_sdpa = acc.train.attention.documents_sdpa
 for case in json.loads(Path(sys.argv[1]).read_text()):
     recipe = make_recipe(Path(case["student"]), **case.get("recipe", {}))
     interrupt = Interrupt(case.get("kill_at"), case.get("terminate_at"))
+    acc.train.attention.documents_sdpa = leaking if case.get("leaks") else documents_sdpa
     optimizer = case.get("optimizer", "adamw_torch_fused")
     try:
         code = int(acc.train.run(recipe, Path(case["packed"]), Path(case["out"]), [interrupt], optimizer=optimizer))
