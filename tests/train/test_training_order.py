@@ -73,6 +73,23 @@ def test_every_sequence_goes_to_one_data_rank_and_all_of_its_sequence_ranks(tmp_
     assert read[2] == read[3] == [12, 16, 13, 17]
 
 
+def test_a_global_packs_step_is_shared_out_evenly_and_stays_the_same_step(tmp_path: Path) -> None:
+    lengths = [90, 10, 80, 20, 70, 30, 60, 40]
+    store = SequenceStore(make_pack(tmp_path, [(-1, [(n, [(1, 2)]), (5, [])]) for n in lengths]))
+    assert store.costs.tolist() == [n * n + 25 for n in lengths]
+    sampler = make_sampler(0, store.steps, global_batch=4, epochs=2.0, max_steps=None)
+    loader = StepLoader(store, sampler, sizes(2))
+    for step in range(sampler.steps):
+        slots = list(loader.slots(step))
+        assert sorted(slots) == sorted(sampler(step))
+        slowest, mean = loader.waited(step)
+        costs = store.costs[slots]
+        assert (slowest, mean) == (costs[:2].max() + costs[2:].max(), costs.sum() / 2)
+        # The two costliest share a micro-batch, and the costliest of each goes to another rank.
+        assert sorted(costs[:2]) == sorted(costs)[2:]
+        assert (costs[0] > costs[1]) != (costs[2] > costs[3])
+
+
 def test_the_parts_of_a_sequence_are_the_sequence(tmp_path: Path) -> None:
     store = SequenceStore(make_pack(tmp_path, [(0, [(7, [(4, 7)]), (6, [(2, 6)])])]))
     whole = batch_of(store[0], store.sources, sizes())
