@@ -12,6 +12,7 @@ import gc
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from transformers.utils import logging as hf_logging
 
 from acc.errors import UserError
 from acc.evaluate.questions import Answer, Question
+from acc.records.adapters import BASE
 from acc.stage.seeds import seed_for
 
 MAX_PARAMETERS = 3_000_000_000
@@ -196,12 +198,13 @@ def _load(checkpoint: str, options: dict[str, Any]) -> Any:
     """The model in float32 with stock attention, every weight from the checkpoint."""
     with _without_zero3(), _without_progress_bars():
         try:
-            config = AutoConfig.from_pretrained(checkpoint, **options)
+            base = Path(checkpoint) / BASE
+            config = AutoConfig.from_pretrained(base if base.is_dir() else checkpoint, **options)
             with torch.device("meta"):
                 empty = AutoModelForCausalLM.from_config(config, trust_remote_code=options["trust_remote_code"])
             _refuse_large(checkpoint, sum(p.numel() for p in empty.parameters()))
             model, found = AutoModelForCausalLM.from_pretrained(
-                checkpoint, dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True, **options
+                checkpoint, config=config, dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True, **options
             )
         except (OSError, ValueError) as e:
             reason = str(e).split("\n")[0].rstrip(".")

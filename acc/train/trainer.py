@@ -12,6 +12,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from acc.errors import UserError
 from acc.recipe import Recipe
+from acc.records.adapters import BASE
 from acc.train.adapters import count_parameters
 from acc.train.batches import Batch, StepLoader
 from acc.train.callbacks import SCORES, Flow, JsonLog, Stop
@@ -167,6 +168,8 @@ class LongContextTrainer(Trainer):
         folder = self.out / f"checkpoint-{self.state.global_step}"
         if self.sizes.rank == 0:
             copy_tokenizer(self.recipe, folder)
+            if self.recipe.lora:
+                self._plain.config.save_pretrained(folder / BASE)
             (folder / "training_args.bin").unlink(missing_ok=True)
         seal(folder, step=self.state.global_step, key=self.key, seed=self.recipe.seed, sizes=self.sizes)
         if self.sizes.rank == 0:

@@ -14,6 +14,7 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 import acc.train
 from acc.errors import UserError
+from acc.evaluate.generation import _load
 from acc.recipe import Recipe
 from acc.records.sequences import SequenceStore
 from acc.train.rope import apply_rope, check_window
@@ -102,3 +103,13 @@ def test_checkpoints_carry_the_scaling_and_resume_with_it(tmp_path: Path) -> Non
     acc.train.run(recipe, packed, out)
     after = weights(out / "checkpoint-2")
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_adapters_are_evaluated_with_the_scaling(tmp_path: Path) -> None:
+    student = make_student(tmp_path / "student", max_position_embeddings=64, num_hidden_layers=1)
+    packed = make_pack(tmp_path / "pack", [(0, [(100, [(90, 100)])])])
+    recipe = make_recipe(student, model={"rope": YARN}, lora={"rank": 2})
+    acc.train.run(recipe, packed, tmp_path / "out")
+    evaluated = _load(str(tmp_path / "out" / "checkpoint-1"), {"trust_remote_code": False})
+    assert evaluated.config.rope_parameters["rope_type"] == "yarn"
+    assert any("lora" in name for name, _ in evaluated.named_parameters())
