@@ -103,6 +103,7 @@ def environment(threads: int) -> dict[str, str]:
         "PATH": path,
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "passive",  # threads that spin while others use the cores make steps ten times as long
         "TOKENIZERS_PARALLELISM": "false",
     }
 
