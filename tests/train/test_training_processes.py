@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         case("dp-sample", "mixed", recipe=per_sample, optimizer="sgd"),
         case("adapters", "tail", recipe={**SP2, **adapters}),
         case("recomputed", "tail", recipe={**SP2, "gradient_checkpointing": True}),
+        case("half", "tail", recipe={**SP2, "model": {"path": str(student), "dtype": "bfloat16"}, "max_steps": 1}),
         case("leaking", "tail", recipe=SP2, leaks=True),
         case("uninterrupted", "mixed", recipe=saving),
         case("told-to-stop", "mixed", recipe={**SP2, "max_steps": 2}, terminate_at=1),
@@ -114,6 +116,25 @@ def test_adapters_are_saved_alone(runs: Path) -> None:
     saved = {p.name for p in (runs / "adapters" / "checkpoint-1").iterdir()}
     assert "adapter_model.safetensors" in saved
     assert "model.safetensors" not in saved
+
+
+def test_half_precision_is_saved_as_it_is_read(runs: Path) -> None:
+    saved = runs / "half" / "checkpoint-1"
+    assert {name: t.shape for name, t in weights(saved).items()} == {n: t.shape for n, t in weights(runs / "student").items()}
+    assert {t.dtype for t in weights(saved).values()} == {torch.bfloat16}
+    assert json.loads((saved / "config.json").read_text())["dtype"] == "bfloat16"
+    assert {"generation_config.json", "tokenizer.json", "chat_template.jinja"} <= {p.name for p in saved.iterdir()}
+
+
+def test_expert_load_is_counted_over_all_processes(runs: Path) -> None:
+    for one, split in (
+        ("one-tail-adamw", "sp-tail-adamw"),
+        ("one-mixed-sgd", "dp-mixed-sgd"),
+        ("one-tail-adamw", "recomputed"),
+    ):
+        counted = [(runs / name / "experts.jsonl").read_text().splitlines()[0] for name in (one, split)]
+        assert json.loads(counted[0])["step"] == 1
+        assert counted[0] == counted[1]
 
 
 def same(one: Path, other: Path, student: Path) -> None:
