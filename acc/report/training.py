@@ -67,6 +67,7 @@ def _charts(run: RunFiles, log: Log, memory: list[str]) -> list[Markup]:
         _single("Loss, nats a labelled token", log, "loss", compact, from_zero=False),
         _loss_by_source(run, log),
         _labels_by_source(run, log),
+        _expert_load(log),
         _single("Tokens a second", log, "tokens_per_second", compact),
         _single("Labelled tokens a second", log, "labelled_tokens_per_second", compact),
         *(_single(f"{name_of(k).capitalize()}, GB", log, k, compact) for k in memory),
@@ -110,6 +111,22 @@ def _labels_by_source(run: RunFiles, log: Log) -> Markup:
         for n in sorted(names)
     ]
     return _chart("Share of a step's labelled tokens", series, axis_percent, True)
+
+
+def _expert_load(log: Log) -> Markup:
+    """How evenly the experts of a layer share the tokens: the mean of the layers, and the least even one."""
+    rows = [(float(r["step"]), r["experts"]) for r in log if r.get("experts")]
+    even = [(step, [float(v) for k, v in load.items() if k.endswith("/entropy")]) for step, load in rows]
+    if not rows:
+        return Markup("")
+    series = [
+        Series("mean of the layers", thin([(step, sum(v) / len(v)) for step, v in even])),
+        Series("least even layer", thin([(step, min(v)) for step, v in even])),
+    ]
+    step, load = rows[-1]
+    dead = sum(v for k, v in load.items() if k.endswith("/dead"))
+    note = f"1 is an even load. In step {step:,.0f} {dead:,.0f} experts of all layers got no token."
+    return _chart("Evenness of the expert load, entropy", series, two, False, note)
 
 
 def _chart(title: str, series: list[Series], form: Format, from_zero: bool, note: str = "") -> Markup:
