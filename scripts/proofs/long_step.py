@@ -54,7 +54,7 @@ def predict_seconds(config: Any, lengths: list[int]) -> float:
     """Model FLOPs, and the forward pass once more for recomputed activations, at a matrix product's speed on this machine."""
     from acc.train.speed import model_flops
 
-    work, speed = model_flops(config, lengths) * 4 / 3, _flops_per_second(config.hidden_size)
+    work, speed = model_flops(config, lengths, labelled=sum(lengths) // 100) * 4 / 3, _flops_per_second(config.hidden_size)
     print(f"  predicted work: {work / 1e12:.1f} TFLOP at {speed / 1e9:.0f} GFLOP/s of a matrix product: {work / speed:.0f} s")
     return work / speed
 
