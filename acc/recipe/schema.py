@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from acc.recipe.base import Count, Section
 from acc.recipe.data import Compile, Pack, Quality, Rationale
+from acc.recipe.deepspeed import check_refused
 from acc.recipe.evaluation import Evaluate, Launch
 from acc.recipe.sources import Source
 from acc.recipe.training import Lora, Model, MoE, Parallel, Train
@@ -41,7 +42,7 @@ class Recipe(Section):
     """Adapters; None is full fine-tuning."""
     parallel: Parallel = Parallel()
     """How a step is split over processes."""
-    deepspeed: dict[str, Any] = Field(default={})
+    deepspeed: Annotated[dict[str, Any], AfterValidator(check_refused)] = Field(default={})
     """What else goes into DeepSpeed's configuration, merged over ours. Its names are checked, its effects are not tried by us;
     what would make the loss or the sizes wrong is refused."""
     train: Train = Train()
@@ -93,6 +94,8 @@ class Recipe(Section):
             raise ValueError("quality.leakage asks a server: give rationale.teacher its base_url and model")
         if self.evaluate.held_out and not any(s.split == "held_out" for s in self.sources):
             raise ValueError("evaluate.held_out is set but no source has split: held_out")
+        if self.train.best and not (self.evaluate.held_out or self.evaluate.benchmarks):
+            raise ValueError("train.best chooses by an evaluation's score: set evaluate.held_out or evaluate.benchmarks")
         return self
 
 

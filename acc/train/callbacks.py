@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 import threading
@@ -61,15 +62,18 @@ class Flow(TrainerCallback):
     def __init__(self, stop: Stop, *, every: int | None, steps: int, steps_per_epoch: float) -> None:
         self.stop, self.every, self.steps, self.steps_per_epoch = stop, every, steps, steps_per_epoch
 
+    def saves(self, step: int) -> bool:
+        """Whether the recipe has a checkpoint after this step."""
+        every = self.every or self.steps_per_epoch
+        return step == self.steps or step // every > (step - 1) // every
+
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> TrainerControl:
         step = state.global_step
         state.epoch = step / self.steps_per_epoch
-        every = self.every or self.steps_per_epoch
-        due = step // every > (step - 1) // every
         # A launcher may tell one process before the others: all must end after the same step.
         stopped = bool(reduce_sum(torch.tensor(int(self.stop.asked), device=args.device)))
         control.should_training_stop |= stopped
-        if due or step == self.steps or stopped:
+        if self.saves(step) or stopped:
             # Logged first, so that a checkpoint of a model that has become nan is never written.
             control.should_log = control.should_save = True
         return control
@@ -77,6 +81,8 @@ class Flow(TrainerCallback):
 
 class JsonLog(TrainerCallback):
     """One JSON line a logged step in log.jsonl, and one short line on stderr; written by global rank 0.
+
+    What is not a finite number is null in the file.
 
     Lines after `step`, left by a run that was killed, are dropped.
     """
@@ -103,11 +109,12 @@ class JsonLog(TrainerCallback):
             line = {"step": state.global_step}
             for name, value in logs.items():
                 group, slash, member = name.partition("/")
+                told = None if isinstance(value, float) and not math.isfinite(value) else value
                 if slash:
-                    line.setdefault(group, {})[member] = value
+                    line.setdefault(group, {})[member] = told
                 else:
-                    line[name] = value
-            shown = f"loss {line['loss']:.4f}  grad norm {line['grad_norm']:.3f}  {line['tokens_per_second']:.0f} tokens/s"
+                    line[name] = told
+            shown = f"loss {logs['loss']:.4f}  grad norm {logs['grad_norm']:.3f}  {logs['tokens_per_second']:.0f} tokens/s"
         with self.path.open("a", encoding="utf-8") as f:
             f.write(json.dumps(line) + "\n")
         print(f"step {state.global_step}/{self.steps}  {shown}", file=sys.stderr, flush=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 import time
 
 import torch
 
 from acc.train.batches import Batch
 from acc.train.engine import reduce_sum
+from acc.train.memory import peak_memory
 from acc.train.parallel import Sizes
 
 ROWS = ("tokens", "samples", "labelled", "weight", "loss")
@@ -73,10 +73,8 @@ class Counts:
             "tokens_per_second": tokens / seconds,
             "labelled_tokens_per_second": labelled / seconds,
             "balance": self._waited / self._even if self._even else 1.0,
-            "peak_rss_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+            **peak_memory(self._sums.device),
         }
-        if torch.cuda.is_available():
-            counts["peak_gpu_gb"] = torch.cuda.max_memory_allocated() / 1e9
         for i, source in enumerate(self.sources):
             if source and sums["samples"][i]:
                 counts[f"samples_by_source/{source}"] = int(sums["samples"][i])

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 import torch.distributed as dist
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from accelerate.utils import DeepSpeedSequenceParallelConfig, ParallelismConfig
+from torch.distributed import distributed_c10d
 from transformers import TrainingArguments
 from transformers.integrations import deepspeed as hf_deepspeed
 from transformers.integrations.deepspeed import set_hf_deepspeed_config, unset_hf_deepspeed_config
@@ -22,13 +24,15 @@ from transformers.utils.logging import disable_progress_bar
 
 from acc.recipe import Recipe
 from acc.stage.seeds import seed_for
+from acc.train.deepspeed_config import set_names, zero3
 from acc.train.loading import count_experts
 from acc.train.parallel import Sizes
 
 
 @contextmanager
 def processes(recipe: Recipe, sizes: Sizes) -> Iterator[None]:
-    """Join the process group that the launcher's variables describe (gloo without a GPU, else NCCL); alone, do nothing.
+    """Join the process group that the launcher's variables describe (gloo without a GPU, else NCCL); alone, do nothing unless
+    DeepSpeed is used. Its collectives give up after launch.timeout_s, in whatever group.
 
     Threads: launch.threads, else what the launcher set, else the node's cores shared evenly. What transformers, accelerate
     and DeepSpeed keep as globals is reset at the end, so that a process can train again. The group itself stays.
@@ -41,17 +45,24 @@ def processes(recipe: Recipe, sizes: Sizes) -> Iterator[None]:
     launcher = os.environ.get("OMP_NUM_THREADS")
     torch.set_num_threads(recipe.launch.threads or (int(launcher) if launcher else max(1, cores // sizes.local_world)))
     os.environ.pop("ACCELERATE_USE_DEEPSPEED", None)  # accelerate launch sets it for one process too
-    if sizes.world > 1:
+    alone = {} if sizes.world > 1 else {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
+    if engine := uses_zero3(recipe, sizes):
         # Set before the state is made: without it accelerate would make the group without DeepSpeed's knowledge.
-        os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
+        os.environ.update(alone, ACCELERATE_USE_DEEPSPEED="true")
+        timeout = timedelta(seconds=recipe.launch.timeout_s)
+        # Groups that DeepSpeed makes later are made with torch's defaults: 10 minutes under NCCL.
+        for name in ("default_pg_timeout", "default_pg_nccl_timeout"):
+            setattr(distributed_c10d, name, timeout)
+        PartialState._reset_state()
         if torch.cuda.is_available():
-            PartialState()
+            PartialState(timeout=timeout)
         else:
-            PartialState(backend="gloo")
+            PartialState(backend="gloo", timeout=timeout)
     try:
         yield
     finally:
-        os.environ.pop("ACCELERATE_USE_DEEPSPEED", None)
+        for name in ["ACCELERATE_USE_DEEPSPEED", *(alone if engine else ())]:
+            os.environ.pop(name, None)
         unset_hf_deepspeed_config()
         AcceleratorState._reset_state()
         GradientState._reset_state()
@@ -62,6 +73,11 @@ def processes(recipe: Recipe, sizes: Sizes) -> Iterator[None]:
             groups.mpu = None
             parallel_state_sp._SEQUENCE_PARALLEL_GROUP = None
             parallel_state_sp._SEQUENCE_DATA_PARALLEL_GROUP = None
+
+
+def uses_zero3(recipe: Recipe, sizes: Sizes) -> bool:
+    """Whether training runs under DeepSpeed's ZeRO-3: with several processes, with offload, or with settings for DeepSpeed."""
+    return sizes.world > 1 or bool(recipe.parallel.offload or recipe.deepspeed)
 
 
 def barrier() -> None:
@@ -80,7 +96,7 @@ def reduce_sum(values: torch.Tensor) -> torch.Tensor:
 def arguments(
     recipe: Recipe, sizes: Sizes, out: Path, *, attention: str, accumulation: int, steps: int, optimizer: str
 ) -> TrainingArguments:
-    """The Trainer's arguments. More than one process always means ZeRO-3; one process needs no DeepSpeed.
+    """The Trainer's arguments, with DeepSpeed's where it is used (see `uses_zero3`).
 
     Saving, epochs and the log are ours (`acc.train.callbacks`), so the Trainer's own are off.
 
@@ -90,8 +106,10 @@ def arguments(
     train = recipe.train
     gpu = torch.cuda.is_available()
     engine: dict[str, Any] = {}
-    if sizes.world > 1:
-        engine["deepspeed"] = zero3(recipe, overlap=gpu)
+    if uses_zero3(recipe, sizes):
+        engine["deepspeed"] = zero3(recipe, gpu=gpu)
+        if recipe.deepspeed and sizes.rank == 0:
+            print(f"deepspeed: {', '.join(set_names(recipe.deepspeed))}: not tried by acc", flush=True)
         engine["accelerator_config"] = {"use_configured_state": True}
     if sizes.sequence > 1:
         handler = DeepSpeedSequenceParallelConfig(sp_seq_length_is_variable=True, sp_attn_implementation="sdpa")
@@ -128,29 +146,6 @@ def arguments(
         disable_tqdm=True,
         **engine,
     )
-
-
-def zero3(recipe: Recipe, *, overlap: bool) -> dict[str, Any]:
-    """DeepSpeed's configuration.
-
-    `reduce_scatter` stays at its default: without it gradients come out about twice too large under Ulysses.
-    """
-    return {
-        "zero_optimization": {
-            "stage": 3,
-            "overlap_comm": overlap,
-            "contiguous_gradients": True,
-            "reduce_bucket_size": "auto",
-            "stage3_prefetch_bucket_size": "auto",
-            "stage3_param_persistence_threshold": "auto",
-            "stage3_gather_16bit_weights_on_model_save": True,
-        },
-        "bf16": {"enabled": recipe.model.dtype == "bfloat16"},
-        "gradient_clipping": recipe.train.max_grad_norm,
-        "gradient_accumulation_steps": "auto",
-        "train_micro_batch_size_per_gpu": "auto",
-        "train_batch_size": "auto",
-    }
 
 
 @contextmanager

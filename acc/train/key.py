@@ -21,11 +21,11 @@ def train_key(recipe: Recipe, packed: Path) -> str:
 
 def train_sections(recipe: Recipe) -> dict[str, Any]:
     """The sections of the recipe that the weights depend on: not what is kept of them or where the log goes, so that a run
-    that fills the disk goes on with less."""
+    that fills the disk goes on with less; nor what is done about steps that go wrong, so that one that stopped goes on."""
     return recipe.model_dump(
         mode="json",
         include={"model", "moe", "lora", "parallel", "deepspeed", "train"},
-        exclude={"moe": {"log_every_steps"}, "train": {"best", "keep_checkpoints", "keep_weights", "report_to"}},
+        exclude={"moe": {"log_every_steps"}, "train": {"best", "guard", "keep_checkpoints", "keep_weights", "report_to"}},
     )
 
 

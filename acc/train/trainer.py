@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 
-from acc.errors import UserError
 from acc.recipe import Recipe
 from acc.records.adapters import BASE
-from acc.train.adapters import count_parameters
 from acc.train.batches import Batch, StepLoader
 from acc.train.callbacks import SCORES, Flow, JsonLog, Stop
 from acc.train.canary import check_canary
-from acc.train.checkpoints import Resume, check_disk, drop_old_state, seal
+from acc.train.checkpoints import Resume, drop_old_state, seal
 from acc.train.counts import Counts
-from acc.train.engine import reduce_sum
+from acc.train.disk import check_disk
 from acc.train.documents import documents_at
+from acc.train.engine import reduce_sum, uses_zero3
 from acc.train.expert_load import ExpertLoad
+from acc.train.guard import Guard
+from acc.train.guarded import GuardedTrainer
+from acc.train.half_weights import name_dtype, save_master
+from acc.train.keeping import Keeping
 from acc.train.loading import copy_tokenizer
 from acc.train.loss import check_head, prepare_head, token_losses, token_weights, total_weight
 from acc.train.parallel import Sizes
+from acc.train.watchdog import Watchdog
 from acc.train.witness import Witness
 
 
-class LongContextTrainer(Trainer):
+class LongContextTrainer(GuardedTrainer):
     """A Trainer for packed sequences.
 
     What differs from the stock one: the loss (a mean over the labelled tokens or samples of the whole step, head on labelled
@@ -38,6 +41,7 @@ class LongContextTrainer(Trainer):
     Args:
         resume: where to go on; the model already has that checkpoint's weights.
         key: of the training, for the checkpoints' markers.
+        scores: scores.jsonl of the evaluation, for `train.best` and what may be dropped; None where there is none.
     """
 
     def __init__(
@@ -51,14 +55,19 @@ class LongContextTrainer(Trainer):
         resume: Resume | None,
         key: str,
         out: Path,
+        scores: Path | None,
         callbacks: list[TrainerCallback],
     ) -> None:
         sampler = loader.sampler
+        self.flow = Flow(
+            stop, every=recipe.train.save_every_steps, steps=sampler.steps, steps_per_epoch=sampler.steps_per_epoch
+        )
         own = [
-            Flow(stop, every=recipe.train.save_every_steps, steps=sampler.steps, steps_per_epoch=sampler.steps_per_epoch),
+            self.flow,
             JsonLog(out, step=resume.step if resume else 0, steps=sampler.steps, writes=loader.sizes.rank == 0),
         ]
-        super().__init__(model=model, args=args, callbacks=[*own, *callbacks])
+        keeping = Keeping(recipe, out, scores, writes=loader.sizes.rank == 0)
+        super().__init__(model=model, args=args, callbacks=[*own, *callbacks, keeping])
         self.remove_callback(PrinterCallback)
         self.recipe, self.loader, self.resume, self.key, self.out = recipe, loader, resume, key, out
         self.sizes: Sizes = loader.sizes
@@ -70,6 +79,15 @@ class LongContextTrainer(Trainer):
         prepare_head(self._head)
         self.witness = Witness(recipe, model, loader, args.device)
         self.counts = Counts(loader.sources, self.sizes, args.device)
+        self.guard = Guard(
+            recipe.train.guard,
+            world=self.sizes.world,
+            device=args.device,
+            resumed=resume.folder if resume else None,
+        )
+        if recipe.launch.watchdog:
+            self.watchdog = Watchdog(recipe.launch.watchdog, out, rank=self.sizes.rank, world=self.sizes.world)
+            self.add_callback(self.watchdog)
         self.expert_load = ExpertLoad(
             self._plain,
             out,
@@ -133,22 +151,12 @@ class LongContextTrainer(Trainer):
             check_head(self._head, losses)
         weights = token_weights(inputs, kept, self.recipe.train.loss_reduction)
         self.counts.add(inputs, losses.detach(), weights, kept)
-        return (losses * weights).sum() / num_items_in_batch.clamp(min=1) * self.sizes.world
+        return self.guard.add((losses * weights).sum() / num_items_in_batch.clamp(min=1) * self.sizes.world)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log; a step's line gets its counts, and a loss or gradient that is not a number ends training.
-
-        Raises:
-            UserError: in every process, as all see the same numbers.
-        """
+        """Log; a step's line gets the guard's numbers and its counts."""
         if "loss" in logs:
-            for name in ("loss", "grad_norm"):
-                if not math.isfinite(logs[name]):
-                    raise UserError(
-                        f"{name} is {logs[name]} at step {self.state.global_step}",
-                        where="train",
-                        mend="Lower train.learning_rate or set train.max_grad_norm; the last checkpoint is from before",
-                    )
+            logs.update(self.guard.line())
             logs.update(self.counts.line())
             logs.update(self.expert_load.line(self.state.global_step))
         super().log(logs, start_time)
@@ -158,18 +166,29 @@ class LongContextTrainer(Trainer):
         self.log({f"{SCORES}{name}": value for name, value in scores.items()})
 
     def check_disk(self) -> None:
-        """Raise a `UserError` in every process if the next checkpoint would not fit."""
-        trainable, parameters = count_parameters(self.model)
-        check_disk(self.out, parameters=parameters, trainable=trainable, weight_bytes=self._plain.dtype.itemsize)
+        """Raise a `UserError` in every process if the checkpoints of the rest of the run would not fit."""
+        begun = self.resume.step if self.resume else 0
+        saves = sum(map(self.flow.saves, range(begun + 1, self.flow.steps + 1)))
+        check_disk(self.recipe, self.model, self.out, saves=saves)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """The weights in the recipe's type: so ZeRO-3 gives them, but without it they are float32 and stay so in `MASTER`."""
+        mixed = self.recipe.model.dtype == "bfloat16" and not self.recipe.lora and not uses_zero3(self.recipe, self.sizes)
+        if not mixed or output_dir is None:
+            super()._save(output_dir, state_dict)
+            return
+        super()._save(output_dir, save_master(self.model, Path(output_dir)))
+        name_dtype(Path(output_dir))
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        self.check_disk()
+        check_disk(self.recipe, self.model, self.out, saves=1)
         super()._save_checkpoint(model, trial)
         folder = self.out / f"checkpoint-{self.state.global_step}"
         if self.sizes.rank == 0:
             copy_tokenizer(self.recipe, folder)
             if self.recipe.lora:
                 self._plain.config.save_pretrained(folder / BASE)
+            self.guard.save(folder)
             (folder / "training_args.bin").unlink(missing_ok=True)
         seal(folder, step=self.state.global_step, key=self.key, seed=self.recipe.seed, sizes=self.sizes)
         if self.sizes.rank == 0:

@@ -182,7 +182,7 @@ def test_a_step_of_fillers_alone_changes_nothing(student: Path, tmp_path: Path) 
 
 def test_a_loss_that_is_not_a_number_ends_training_before_it_is_saved(student: Path, packed: Path, tmp_path: Path) -> None:
     recipe = make_recipe(student, learning_rate=1e30, max_grad_norm=0.0, log_every_steps=100)
-    with pytest.raises(UserError, match=r"train: (loss|grad_norm) is nan at step 4"):
+    with pytest.raises(UserError, match=r"train: (loss|grad_norm) is nan at step 2"):
         acc.train.run(recipe, packed, tmp_path)
     assert checkpoint_folders(tmp_path) == []
 
