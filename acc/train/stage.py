@@ -19,21 +19,36 @@ from acc.train.attention import choose_attention
 from acc.train.batches import StepLoader
 from acc.train.callbacks import stop_on_signal
 from acc.train.checkpoints import find_resume
-from acc.train.engine import arguments, barrier, processes, set_leaf_modules, whole_models
+from acc.train.engine import arguments, barrier, processes, set_leaf_modules, uses_zero3, whole_models
+from acc.train.half_weights import load_master
 from acc.train.key import train_inputs, train_key, train_sections
 from acc.train.loading import check_weights, load_config, load_student
 from acc.train.parallel import sizes_of
 from acc.train.sampler import Sampler, make_sampler
 from acc.train.trainer import LongContextTrainer
 
+REQUEUE = (
+    "stopped after step {step} of {steps}, saved; the exit code {code} means: start again "
+    "(torchrun and accelerate launch turn every code into 1)"
+)
 
-def train(recipe: Recipe, packed: Path, out: Path, callbacks: Sequence[TrainerCallback], *, optimizer: str) -> ExitCode:
+
+def train(
+    recipe: Recipe,
+    packed: Path,
+    out: Path,
+    callbacks: Sequence[TrainerCallback],
+    *,
+    optimizer: str,
+    scores: Path | None = None,
+) -> ExitCode:
     """Train, going on from the newest whole checkpoint in `out`; done already, return at once.
 
     Args:
         packed: folder of the pack stage.
         callbacks: one that has `attach(log)` gets a function that logs scores before training begins.
         optimizer: its name in transformers.
+        scores: scores.jsonl of the evaluation, whoever writes it.
 
     Returns:
         OK, or REQUEUE when SIGTERM or SIGUSR1 ended it after a checkpoint.
@@ -54,7 +69,7 @@ def train(recipe: Recipe, packed: Path, out: Path, callbacks: Sequence[TrainerCa
     accumulation = sizes.accumulation(sampler.per_step)
     config = load_config(recipe).get_text_config()
     sizes.check_heads(config.num_attention_heads, getattr(config, "num_key_value_heads", config.num_attention_heads))
-    attention = choose_attention(recipe.model.attention)
+    attention = choose_attention(recipe.model.attention, recipe.model.dtype)
     out.mkdir(parents=True, exist_ok=True)
     with processes(recipe, sizes):
         resume = find_resume(out, key, sizes)
@@ -64,11 +79,13 @@ def train(recipe: Recipe, packed: Path, out: Path, callbacks: Sequence[TrainerCa
             recipe, sizes, out, attention=attention, accumulation=accumulation, steps=sampler.steps, optimizer=optimizer
         )
         # One process keeps float32 weights and casts as it goes; ZeRO-3 keeps its own float32 copy.
-        half = recipe.model.dtype == "bfloat16" and sizes.world > 1
+        half = recipe.model.dtype == "bfloat16" and uses_zero3(recipe, sizes)
         with whole_models() if needs_whole_model(recipe) else nullcontext():
             model = load_student(recipe, source, attention=attention, dtype=torch.bfloat16 if half else torch.float32)
+        if resume and resume.exact:
+            load_master(model, resume.folder)
         freeze_router(recipe, model)
-        if sizes.world > 1:
+        if uses_zero3(recipe, sizes):
             set_leaf_modules(model)
         set_seed(args.seed)
         adapted = add_adapters(recipe, model, str(resume.folder) if resume else None)
@@ -83,7 +100,16 @@ def train(recipe: Recipe, packed: Path, out: Path, callbacks: Sequence[TrainerCa
         with stop_on_signal() as stop:
             loader = StepLoader(store, sampler, sizes)
             trainer = LongContextTrainer(
-                recipe, adapted, args, loader=loader, stop=stop, resume=resume, key=key, out=out, callbacks=list(callbacks)
+                recipe,
+                adapted,
+                args,
+                loader=loader,
+                stop=stop,
+                resume=resume,
+                key=key,
+                out=out,
+                scores=scores,
+                callbacks=list(callbacks),
             )
             for callback in callbacks:
                 if hasattr(callback, "attach"):
@@ -93,16 +119,24 @@ def train(recipe: Recipe, packed: Path, out: Path, callbacks: Sequence[TrainerCa
                 # The student is cut and in place; what callbacks load from now on, to evaluate it, is theirs and whole.
                 with whole_models():
                     trainer.train(resume_from_checkpoint=str(resume.folder) if resume and resume.exact else None)
-                if trainer.state.global_step < sampler.steps:
+                if (step := trainer.state.global_step) < sampler.steps:
+                    if sizes.rank == 0:
+                        print(REQUEUE.format(step=step, steps=sampler.steps, code=ExitCode.REQUEUE), flush=True)
                     return ExitCode.REQUEUE
+        counts = {
+            "steps": sampler.steps,
+            "parameters": parameters,
+            "trainable_parameters": trainable,
+            "skipped_steps": trainer.guard.skipped,
+        }
         if sizes.rank == 0:
-            _manifest(recipe, packed, key, store, sampler, trainable, parameters).write(out)
+            _manifest(recipe, packed, key, store, sampler, counts).write(out)
         barrier()
     return ExitCode.OK
 
 
 def _manifest(
-    recipe: Recipe, packed: Path, key: str, store: SequenceStore, sampler: Sampler, trainable: int, parameters: int
+    recipe: Recipe, packed: Path, key: str, store: SequenceStore, sampler: Sampler, counts: dict[str, int]
 ) -> Manifest:
     """Records are visits of sequences; planned steps beyond train.max_steps are the rejected ones."""
     trained = sampler.steps * sampler.per_step
@@ -116,5 +150,5 @@ def _manifest(
         records=trained + left_out,
         written=trained,
         rejected={"after_max_steps": left_out} if left_out else {},
-        counts={"steps": sampler.steps, "parameters": parameters, "trainable_parameters": trainable},
+        counts=counts,
     )

@@ -24,6 +24,7 @@ from acc.records.sequences import SequenceStore, SequenceWriter
 from acc.stage.manifest import Manifest
 
 VOCABULARY = 300
+SECTIONS = ("parallel", "lora", "moe", "seed", "model", "evaluate", "launch", "deepspeed")
 Document = tuple[int, list[tuple[int, int]]]
 """(length, label spans)."""
 
@@ -86,12 +87,12 @@ def make_pack(
 
 def make_recipe(student: Path, **train: Any) -> Recipe:
     """A recipe for a student in float32 with steps, samples and attention to suit; `parallel`, `lora` and `moe` as sections."""
-    sections = {k: train.pop(k) for k in ("parallel", "lora", "moe", "seed", "model", "evaluate") if k in train}
+    sections = {k: train.pop(k) for k in SECTIONS if k in train}
     data = {
         "sources": [{"name": "s", "path": "logs"}],
         "pack": {"length": 131_072},
-        "launch": {"threads": 1},
         **sections,
+        "launch": {"threads": 1, **sections.get("launch", {})},
         "model": {"path": str(student), "dtype": "float32", **sections.get("model", {})},
         "train": {"learning_rate": 1e-2, "schedule": "constant", "gradient_checkpointing": False, **train},
     }

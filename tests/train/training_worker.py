@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,18 @@ from acc.errors import UserError
 
 
 class Interrupt(TrainerCallback):
-    """At the beginning of a step kill every process, or politely tell the last one alone to stop."""
+    """At the beginning of a step kill every process, or politely tell the last one alone to stop; or let a micro-batch of the
+    last one alone go wrong (the embeddings it sees are not numbers), or have it sleep in the step."""
 
-    def __init__(self, kill_at: int | None, terminate_at: int | None) -> None:
-        self.kill_at, self.terminate_at = kill_at, terminate_at
+    def __init__(self, kill_at: int | None, terminate_at: int | None, poison_at: int | None, stall_at: int | None) -> None:
+        self.kill_at, self.terminate_at, self.poison_at, self.stall_at = kill_at, terminate_at, poison_at, stall_at
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         step = state.global_step + 1
+        if step == self.poison_at and args.process_index == args.world_size - 1:
+            once(kwargs["model"].get_input_embeddings(), lambda output: output * torch.nan)
+        if step == self.stall_at and args.process_index == args.world_size - 1:
+            time.sleep(1000)
         if step == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
         if step == self.terminate_at and args.process_index == args.world_size - 1:
@@ -47,9 +53,19 @@ def leaking(module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Te
 
 
 documents_sdpa = acc.train.attention.documents_sdpa
+def once(module: torch.nn.Module, change: Any) -> None:
+    """Change what a module gives in its next forward pass."""
+
+    def changed(_: Any, __: Any, output: Any) -> Any:
+        hook.remove()
+        return change(output)
+
+    hook = module.register_forward_hook(changed)
+
+
 for case in json.loads(Path(sys.argv[1]).read_text()):
     recipe = make_recipe(Path(case["student"]), **case.get("recipe", {}))
-    interrupt = Interrupt(case.get("kill_at"), case.get("terminate_at"))
+    interrupt = Interrupt(*(case.get(f"{name}_at") for name in ("kill", "terminate", "poison", "stall")))
     acc.train.attention.documents_sdpa = leaking if case.get("leaks") else documents_sdpa
     optimizer = case.get("optimizer", "adamw_torch_fused")
     try:
