@@ -63,7 +63,7 @@ def check_names(section: dict[str, Any]) -> None:
     Raises:
         UserError: some it does not know, each with the nearest name that it does; or a value is refused.
     """
-    from deepspeed.runtime.config import DeepSpeedConfig
+    from deepspeed.runtime.config import DeepSpeedConfig, DeepSpeedConfigError
 
     whole = _merged({"train_micro_batch_size_per_gpu": 1}, section)
     seen = _Asked(whole)
@@ -71,7 +71,7 @@ def check_names(section: dict[str, Any]) -> None:
         DeepSpeedConfig(seen)
     except ValidationError as e:
         raise UserErrors([_refusal(section, error) for error in e.errors()]) from None
-    except (ValueError, AssertionError, TypeError) as e:
+    except (DeepSpeedConfigError, ValueError, AssertionError, TypeError) as e:
         raise UserError(f"DeepSpeed refuses it: {e}", where="deepspeed") from None
     unknown = [(f"deepspeed.{name}", name, seen.asked) for name in section if name not in seen.asked]
     for part, value in seen.items():

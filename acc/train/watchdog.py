@@ -45,7 +45,7 @@ class Watchdog(TrainerCallback):
         self.settings, self.out, self.rank, self.world = settings, out, rank, world
         self._steps = deque[float](maxlen=200)
         self._begun: float | None = None
-        self._done = threading.Event()
+        self._done, self._ending = threading.Event(), threading.Event()
         for old in (out / FLAG, self._stacks(rank)):
             old.unlink(missing_ok=True)
 
@@ -84,6 +84,8 @@ class Watchdog(TrainerCallback):
 
     def close(self) -> None:
         """Training has ended, well or not."""
+        if self._ending.is_set():
+            time.sleep(2 * GRACE_S)  # another process ended first and broke a collective here; the watch ends this one
         self._begun = None
         self._done.set()
         faulthandler.cancel_dump_traceback_later()
@@ -103,6 +105,7 @@ class Watchdog(TrainerCallback):
 
     def _end(self, why: str) -> None:
         """Print the stacks, wait until every process has done so, and end this one."""
+        self._ending.set()
         path = self._stacks(self.rank)
         why = why or f"{(self.out / FLAG).read_text(encoding='utf-8').strip()} asked for the stacks"
         with path.open("w", encoding="utf-8") as f:
