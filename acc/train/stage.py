@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -14,18 +13,21 @@ from acc.recipe import Recipe
 from acc.recipe.policy import check_trackers
 from acc.records.sequences import SequenceStore
 from acc.stage.manifest import Manifest, is_done
-from acc.train.adapters import add_adapters, count_parameters, freeze_router, needs_whole_model
+from acc.train.adapters import add_adapters, count_parameters, freeze_router, trainable_by_group
 from acc.train.attention import choose_attention
 from acc.train.batches import StepLoader
 from acc.train.callbacks import stop_on_signal
+from acc.train.capabilities import check_capabilities
 from acc.train.checkpoints import find_resume
 from acc.train.engine import arguments, barrier, processes, set_leaf_modules, uses_zero3, whole_models
 from acc.train.half_weights import load_master
 from acc.train.key import train_inputs, train_key, train_sections
-from acc.train.loading import check_weights, load_config, load_student
+from acc.train.loading import build_student, load_config
 from acc.train.parallel import sizes_of
+from acc.train.rope import check_window
 from acc.train.sampler import Sampler, make_sampler
 from acc.train.trainer import LongContextTrainer
+from acc.train.zero_loading import fill
 
 REQUEUE = (
     "stopped after step {step} of {steps}, saved; the exit code {code} means: start again "
@@ -67,36 +69,40 @@ def train(
         recipe.seed, store.steps, global_batch=asked.global_batch, epochs=asked.epochs, max_steps=asked.max_steps
     )
     accumulation = sizes.accumulation(sampler.per_step)
-    config = load_config(recipe).get_text_config()
-    sizes.check_heads(config.num_attention_heads, getattr(config, "num_key_value_heads", config.num_attention_heads))
+    config = load_config(recipe)
+    check_capabilities(config)
+    check_window(config, store.longest_document)
+    sizes.check_heads(config.num_attention_heads, config.num_key_value_heads)
     attention = choose_attention(recipe.model.attention, recipe.model.dtype)
     out.mkdir(parents=True, exist_ok=True)
     with processes(recipe, sizes):
         resume = find_resume(out, key, sizes)
-        source = str(resume.folder) if resume and not recipe.lora else recipe.student
-        check_weights(recipe, source)
+        source, revision = (str(resume.folder), None) if resume and not recipe.lora else (recipe.student, recipe.model.revision)
         args = arguments(
             recipe, sizes, out, attention=attention, accumulation=accumulation, steps=sampler.steps, optimizer=optimizer
         )
         # One process keeps float32 weights and casts as it goes; ZeRO-3 keeps its own float32 copy.
         half = recipe.model.dtype == "bfloat16" and uses_zero3(recipe, sizes)
-        with whole_models() if needs_whole_model(recipe) else nullcontext():
-            model = load_student(recipe, source, attention=attention, dtype=torch.bfloat16 if half else torch.float32)
-        if resume and resume.exact:
-            load_master(model, resume.folder)
+        with whole_models():
+            model = build_student(recipe, config, attention=attention, dtype=torch.bfloat16 if half else torch.float32)
         freeze_router(recipe, model)
-        if uses_zero3(recipe, sizes):
-            set_leaf_modules(model)
-        set_seed(args.seed)
-        adapted = add_adapters(recipe, model, str(resume.folder) if resume else None)
+        adapted = add_adapters(recipe, model)
         trainable, parameters = count_parameters(adapted)
         if sizes.rank == 0:
+            groups = ", ".join(f"{group} {n:,}" for group, n in trainable_by_group(adapted).items())
             print(
-                f"training {trainable:,} of {parameters:,} parameters with {attention}: {sampler.steps} steps of "
+                f"training {trainable:,} of {parameters:,} parameters ({groups}) with {attention}: {sampler.steps} steps of "
                 f"{sampler.per_step} sequences, {sizes.data} data × {sizes.sequence} sequence processes, "
                 f"{accumulation} micro-batches each",
                 flush=True,
             )
+        if zero3 := uses_zero3(recipe, sizes):
+            set_leaf_modules(model)
+        set_seed(args.seed)
+        saved = resume.folder if resume and recipe.lora else None
+        fill(adapted, source, sizes, zero3=zero3, revision=revision, adapters=saved, seed=recipe.seed)
+        if resume and resume.exact:
+            load_master(adapted, resume.folder)
         with stop_on_signal() as stop:
             loader = StepLoader(store, sampler, sizes)
             trainer = LongContextTrainer(
