@@ -100,6 +100,7 @@ def test_the_parts_of_a_sequence_are_the_sequence(tmp_path: Path) -> None:
         assert torch.equal(tensor[:, :13], whole[name]), name
     # The padding is a document of its own, and nothing in it is a target.
     assert joined["position_ids"][0].tolist() == [*range(7), *range(6), 0, 1, 2]
+    assert all(p["bounds"].tolist() == [0, 7, 13, 16] for p in parts)
     assert (joined["targets"][0, 13:] == -100).all()
     # The label at a cut is predicted by the last position before it; the first token of a document by none.
     assert joined["targets"][0, :7].tolist() == [-100, -100, -100, *store[0].input_ids[4:7].tolist(), -100]
