@@ -17,20 +17,46 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen3MoeConfig, Qwen3MoeForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
+)
 
 from acc.recipe import Recipe, recipe_from
 from acc.records.sequences import SequenceStore, SequenceWriter
 from acc.stage.manifest import Manifest
 
 VOCABULARY = 300
+STUDENTS: dict[str, tuple[Any, Any]] = {
+    "moe": (Qwen3MoeForCausalLM, Qwen3MoeConfig),
+    "dense": (Qwen3ForCausalLM, Qwen3Config),
+    "llama": (LlamaForCausalLM, LlamaConfig),
+}
+EXPERTS = {
+    "num_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 32,
+    "decoder_sparse_step": 1,
+    "norm_topk_prob": True,
+}
 SECTIONS = ("parallel", "lora", "moe", "seed", "model", "evaluate", "launch", "deepspeed")
 Document = tuple[int, list[tuple[int, int]]]
 """(length, label spans)."""
 
 
-def make_student(folder: Path, seed: int = 0, **config: Any) -> Path:
-    """Write a checkpoint of a Qwen3-MoE with 4 query and 2 key-value heads, 4 experts and tied embeddings."""
+def make_student(folder: Path, seed: int = 0, *, kind: str = "moe", **config: Any) -> Path:
+    """Write a checkpoint with 4 query and 2 key-value heads and tied embeddings.
+
+    Args:
+        kind: "moe" (Qwen3-MoE with 4 experts), "dense" (Qwen3) or "llama".
+        config: what is to be otherwise in its configuration.
+    """
     torch.manual_seed(seed)
     settings = {
         "vocab_size": VOCABULARY,
@@ -40,17 +66,14 @@ def make_student(folder: Path, seed: int = 0, **config: Any) -> Path:
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "head_dim": 16,
-        "num_experts": 4,
-        "num_experts_per_tok": 2,
-        "moe_intermediate_size": 32,
-        "decoder_sparse_step": 1,
-        "norm_topk_prob": True,
         "max_position_embeddings": 4096,
         "tie_word_embeddings": True,
         "initializer_range": 0.1,
+        **(EXPERTS if kind == "moe" else {}),
         **config,
     }
-    Qwen3MoeForCausalLM(Qwen3MoeConfig(**settings)).save_pretrained(folder)
+    model, configuration = STUDENTS[kind]
+    model(configuration(**settings)).save_pretrained(folder)
     words = {f"w{i}": i for i in range(VOCABULARY - 2)} | {"<|im_end|>": VOCABULARY - 2, "<unk>": VOCABULARY - 1}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
