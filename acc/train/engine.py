@@ -19,9 +19,11 @@ from accelerate.utils import DeepSpeedSequenceParallelConfig, ParallelismConfig
 from torch.distributed import distributed_c10d
 from transformers import TrainingArguments
 from transformers.integrations import deepspeed as hf_deepspeed
+from transformers.integrations import get_available_reporting_integrations
 from transformers.integrations.deepspeed import set_hf_deepspeed_config, unset_hf_deepspeed_config
 from transformers.utils.logging import disable_progress_bar
 
+from acc.errors import UserError
 from acc.recipe import Recipe
 from acc.stage.seeds import seed_for
 from acc.train.deepspeed_config import set_names, zero3
@@ -104,6 +106,7 @@ def arguments(
         optimizer: its name in transformers.
     """
     train = recipe.train
+    check_installed(train.report_to)
     gpu = torch.cuda.is_available()
     engine: dict[str, Any] = {}
     if uses_zero3(recipe, sizes):
@@ -146,6 +149,18 @@ def arguments(
         disable_tqdm=True,
         **engine,
     )
+
+
+def check_installed(trackers: list[str]) -> None:
+    """Raise a `UserError` if a tracker's package is missing: transformers would end in the middle of making the Trainer."""
+    available = get_available_reporting_integrations()
+    for name in trackers:
+        if name not in available:
+            raise UserError(
+                f"the tracker {name} is not installed",
+                where="train.report_to",
+                mend=f"pip install {name}, or take it out; log.jsonl is always written",
+            )
 
 
 @contextmanager

@@ -22,7 +22,7 @@ PEAKS = {
 """Words of a device's name → dense bfloat16 TFLOP/s as its maker states; the first whose words are all in the name counts."""
 
 
-def model_flops(config: Any, document_lengths: Sequence[int], *, labelled: int = 0) -> float:
+def model_flops(config: Any, document_lengths: Sequence[int], *, labelled: int = 0, frozen: bool = False) -> float:
     """FLOPs of the forward and backward pass over packed documents, as one trained weight costs 6 a token.
 
     Attention is causal within each document (half of its square), only chosen experts count, the output projection only where
@@ -32,6 +32,7 @@ def model_flops(config: Any, document_lengths: Sequence[int], *, labelled: int =
         config: of a transformers model, dense or mixture of experts.
         document_lengths: tokens of each document.
         labelled: tokens that the output projection runs on, number.
+        frozen: the model's own weights get no gradient (adapters, which are not counted, do): they cost 4 a token.
     """
     c = config.get_text_config()
     width, size = c.hidden_size, getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
@@ -40,8 +41,8 @@ def model_flops(config: Any, document_lengths: Sequence[int], *, labelled: int =
     mlp = c.num_experts_per_tok * 3 * c.moe_intermediate_size + experts if experts else 3 * c.intermediate_size
     weights = width * (2 * query + 2 * key + mlp)
     tokens, squares = sum(document_lengths), sum(n * n for n in document_lengths)
-    layers = c.num_hidden_layers * (2.0 * weights * tokens + 2.0 * query * squares)
-    return 3 * (layers + 2.0 * c.vocab_size * width * labelled)
+    products = 2.0 * (c.num_hidden_layers * weights * tokens + c.vocab_size * width * labelled)
+    return (2 if frozen else 3) * products + 3 * c.num_hidden_layers * 2.0 * query * squares
 
 
 def peak_flops(device: str) -> float | None:

@@ -78,7 +78,7 @@ class LongContextTrainer(GuardedTrainer):
         self._head = self._plain.get_output_embeddings()
         prepare_head(self._head)
         self.witness = Witness(recipe, model, loader, args.device)
-        self.counts = Counts(loader.sources, self.sizes, args.device)
+        self.counts = Counts(loader.sources, self.sizes, self._plain.config, args.device, frozen=recipe.lora is not None)
         self.guard = Guard(
             recipe.train.guard,
             world=self.sizes.world,
@@ -144,13 +144,14 @@ class LongContextTrainer(GuardedTrainer):
         if first := not self.witness.seen:
             vocabulary = self._plain.config.get_text_config().vocab_size
             check_canary(model, self.sizes, vocabulary=vocabulary, device=self.args.device)
-        fed = {name: inputs[name] for name in ("input_ids", "position_ids")} | {"documents": documents_at(inputs["bounds"])}
+        documents = documents_at(inputs["bounds"])
+        fed = {name: inputs[name] for name in ("input_ids", "position_ids")} | {"documents": documents}
         with self.witness.forward(inputs), self.expert_load.forward(inputs["real"]):
             losses, kept = token_losses(model, self._head, fed, inputs["targets"])
         if first:
             check_head(self._head, losses)
         weights = token_weights(inputs, kept, self.recipe.train.loss_reduction)
-        self.counts.add(inputs, losses.detach(), weights, kept)
+        self.counts.add(inputs, losses.detach(), weights, kept, documents.lengths)
         return self.guard.add((losses * weights).sum() / num_items_in_batch.clamp(min=1) * self.sizes.world)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

@@ -63,3 +63,9 @@ def test_a_device_is_known_by_its_name(name: str, tera: float) -> None:
 
 def test_an_unknown_device_has_no_peak() -> None:
     assert peak_flops("cpu") is None
+
+
+def test_frozen_weights_get_no_gradient_and_cost_a_third_less() -> None:
+    whole, frozen = (model_flops(QWEN3_30B, [1], labelled=1, frozen=f) for f in (False, True))
+    attention = 3 * 48 * 2 * 32 * 128
+    assert (frozen - attention) / (whole - attention) == pytest.approx(2 / 3)

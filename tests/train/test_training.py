@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_material import (
     VOCABULARY,
     documents_of_step,
@@ -22,11 +23,12 @@ from training_material import (
     reference,
     weights,
 )
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 
 import acc.train
 from acc.errors import ExitCode, UserError
 from acc.stage.manifest import read_manifest
+from acc.train import speed
 from acc.train.checkpoints import checkpoint_folders, read_marker
 
 STEPS = [(s, d) for s in range(4) for d in ([(20, [(15, 20)]), (31 + s, [(25, 31)])], [(12, [])])]
@@ -234,3 +236,25 @@ def test_a_pack_that_has_not_ended_is_refused(student: Path, packed: Path, tmp_p
     (tmp_path / "pack" / "manifest.json").unlink()
     with pytest.raises(UserError, match="the pack stage has not ended here"):
         acc.train.run(make_recipe(student), tmp_path / "pack", tmp_path / "out")
+
+
+def test_a_tracker_gets_the_log_and_a_known_device_its_utilisation(
+    student: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(speed.PEAKS, "cpu", 1e-3)
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "board"))
+    recipe = make_recipe(student, max_steps=1, report_to=["tensorboard"])
+    assert acc.train.run(recipe, packed, tmp_path / "out") == ExitCode.OK
+    line = json.loads((tmp_path / "out" / "log.jsonl").read_text().splitlines()[0])
+    config = AutoConfig.from_pretrained(student)
+    work = speed.model_flops(config, [20, 31, 12], labelled=line["labelled_tokens"])
+    assert line["mfu"] == pytest.approx(work / (line["tokens"] / line["tokens_per_second"]) / 1e9, rel=1e-3)
+    board = EventAccumulator(str(tmp_path / "board"))
+    board.Reload()
+    assert board.Scalars("train/mfu")[0].value == pytest.approx(line["mfu"], rel=1e-3)
+    assert board.Scalars("train/loss_by_source/source0")[0].step == 1
+
+
+def test_a_tracker_that_is_not_installed_is_said_before_anything_is_loaded(student: Path, packed: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the tracker trackio is not installed"):
+        acc.train.run(make_recipe(student, report_to=["trackio"]), packed, tmp_path)
