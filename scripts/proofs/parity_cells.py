@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from itertools import combinations, product
+from itertools import combinations, islice, product
 from typing import Any
 
 SPLITS = [(world, sequence) for world in (1, 2, 4) for sequence in (1, 2, 4) if world % sequence == 0]
@@ -81,15 +81,21 @@ def matrix() -> list[Cell]:
 
 
 def pairwise(cells: Iterable[Cell]) -> list[Cell]:
-    """A few of the cells in which every two values of two factors that meet anywhere, meet: greedily the one with most new."""
-    left = list(cells)
+    """A few of the cells in which every two values of two factors that meet anywhere, meet: greedily the one with most new.
+
+    And one with a Llama, and one where every sample weighs the same.
+    """
+    cells = list(cells)
+    left = [c for c in cells if c.kind != "llama" and c.reduction == "token"]
     open_pairs = {pair for cell in left for pair in _pairs(cell)}
     chosen = []
     while open_pairs:
         best = max(left, key=lambda cell: len(open_pairs & _pairs(cell)))
         chosen.append(best)
         open_pairs -= _pairs(best)
-    return chosen
+    llama = (c for c in cells if c.kind == "llama" and c.trained == "lora" and c.sequence == 2)
+    sample = (c for c in cells if c.reduction == "sample" and c.kind == "moe" and c.world > c.sequence > 1)
+    return [*chosen, *islice(llama, 1), *islice(sample, 1)]
 
 
 def _pairs(cell: Cell) -> set[Any]:
