@@ -20,6 +20,7 @@ VERBS = {
     "compile": ("acc.compile.cli", "trajectories → samples"),
     "pack": ("acc.pack.cli", "samples → packed sequences of token ids"),
     "train": ("acc.train.cli", "fine-tune on packed sequences"),
+    "merge": ("acc.train.merge_cli", "write a base with the adapters of a checkpoint in its weights"),
     "eval": ("acc.evaluate.cli", "evaluate a checkpoint"),
     "grade": ("acc.evaluate.grade_cli", "grade responses that came from elsewhere"),
     "report": ("acc.report.cli", "write the report of a run"),

@@ -157,7 +157,9 @@ def documents_of_step(packed: Path, step: int) -> list[tuple[np.ndarray, list[tu
     return [(store.tokens(d), d.label_spans) for d in found]
 
 
-def launch(world: int, cases: list[dict[str, Any]], folder: Path, *, timeout: float = 400) -> list[int | None]:
+def launch(
+    world: int, cases: list[dict[str, Any]], folder: Path, *, timeout: float = 400, program: str = "training_worker.py"
+) -> list[int | None]:
     """Run cases one after the other in `world` processes; give back the processes' exit codes.
 
     A case holds `student`, `packed`, `out` and, as it likes, `recipe` (options of `make_recipe`), `optimizer`, `kill_at` and
@@ -176,7 +178,7 @@ def launch(world: int, cases: list[dict[str, Any]], folder: Path, *, timeout: fl
         # DeepSpeed's first start compiles with ninja, which lies beside Python.
         search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         env = {**os.environ, **{k: str(v) for k, v in ranks.items()}, "PATH": search, "OMP_NUM_THREADS": "1"}
-        worker = Path(__file__).with_name("training_worker.py")
+        worker = Path(__file__).with_name(program)
         running.append(subprocess.Popen([sys.executable, str(worker), str(path)], env=env))
     end = time.monotonic() + timeout
     # When one has ended the others are given a little time to end too, then they are ended.
