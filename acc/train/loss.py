@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch.utils.checkpoint import checkpoint
 
 from acc.errors import UserError
 from acc.records.labels import IGNORE
@@ -107,14 +106,58 @@ def _head_losses(head: Any, hidden: torch.Tensor) -> torch.Tensor:
     """hidden [1, kept, width] → losses [kept]."""
     if hidden.shape[1] != len(head.targets):
         raise RuntimeError(f"the head got {hidden.shape[1]} positions for {len(head.targets)} targets; this is a bug in acc")
-    *parts, last = zip(hidden[0].split(CHUNK), head.targets.split(CHUNK), strict=True)
-    losses = [
-        checkpoint(_chunk_losses, h, head.weight, head.bias, y, use_reentrant=False, preserve_rng_state=False) for h, y in parts
-    ]
-    # The backward pass begins with the last chunk, so keeping its logits takes no more memory than computing them again.
-    joined = torch.cat([*losses, _chunk_losses(last[0], head.weight, head.bias, last[1])])
+    if len(head.targets) > CHUNK:
+        joined: torch.Tensor = _ChunkedLosses.apply(hidden[0], head.weight, head.bias, head.targets)
+    else:
+        joined = _chunk_losses(hidden[0], head.weight, head.bias, head.targets)
     head.losses = joined.detach()
     return joined
+
+
+class _ChunkedLosses(torch.autograd.Function):
+    """Losses whose logits exist a chunk at a time, in the backward pass too, which computes them again.
+
+    The weight's gradient is summed over the chunks in float32: in bfloat16 what a chunk adds to a sum of a hundred is lost.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor
+    ) -> torch.Tensor:
+        kind = hidden.device.type
+        ctx.dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        ctx.save_for_backward(hidden, weight, bias, targets)
+        cast = weight.to(ctx.dtype)
+        parts = zip(hidden.to(ctx.dtype).split(CHUNK), targets.split(CHUNK), strict=True)
+        return torch.cat([_chunk_losses(h, cast, bias, y) for h, y in parts])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        hidden, weight, bias, targets = ctx.saved_tensors
+        cast, trained = weight.to(ctx.dtype), ctx.needs_input_grad
+        exact = torch.promote_types(weight.dtype, torch.float32)
+        to_hidden = torch.empty_like(hidden)
+        to_weight = torch.zeros_like(weight, dtype=exact) if trained[1] else None
+        to_bias = torch.zeros_like(bias, dtype=exact) if trained[2] else None
+        for start in range(0, len(targets), CHUNK):
+            part = slice(start, start + CHUNK)
+            h, y, scale = hidden[part].to(ctx.dtype), targets[part], gradient[part] * targets[part].ne(IGNORE)
+            # The softmax less the target's 1 is the gradient of a loss to its logits.
+            to_logits = F.linear(h, cast, None if bias is None else bias.to(ctx.dtype)).float().softmax(dim=-1)
+            to_logits[torch.arange(len(y), device=y.device), y.clamp(min=0)] -= 1
+            to_logits *= scale[:, None]
+            if to_bias is not None:
+                to_bias += to_logits.sum(0)
+            scaled = to_logits.to(ctx.dtype)
+            to_hidden[part] = scaled @ cast
+            if to_weight is not None:
+                to_weight += scaled.T @ h
+        return (
+            to_hidden,
+            None if to_weight is None else to_weight.to(weight.dtype),
+            None if to_bias is None else to_bias.to(bias.dtype),
+            None,
+        )
 
 
 def _chunk_losses(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor) -> torch.Tensor:
