@@ -6,9 +6,9 @@ Before that all named tests must pass in the copy as it is.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +21,15 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("acc", "tests", "scripts", "recipes", "pyproject.toml")
 AT_ONCE = 2
 """Mutations tested at the same time."""
+SERVER = multiprocessing.get_context("forkserver")
+LIBRARIES = [
+    "pytest",
+    "torch",
+    "transformers.trainer",
+    "transformers.models.qwen3_moe.modeling_qwen3_moe",
+    "peft",
+    "accelerate",
+]
 FAILED = 1
 """pytest's exit code when tests ran and failed; others mean that it found or could run none."""
 
@@ -97,7 +106,7 @@ MUTATIONS = [
     ),
     Mutation("acc/train/trainer.py", "(losses * weights).sum()", "(losses * weights).mean()", REDUCTION),
     Mutation("acc/train/trainer.py", "num_items_in_batch.clamp(min=1)", "max(1, len(kept))", REDUCTION),
-    Mutation("acc/train/trainer.py", 'documents_at(inputs["bounds"])}', 'documents_at(inputs["bounds"][[0, -1]])}', REDUCTION),
+    Mutation("acc/train/trainer.py", 'documents_at(inputs["bounds"])', 'documents_at(inputs["bounds"][[0, -1]])', REDUCTION),
     Mutation("acc/train/trainer.py", "* self.sizes.world)", ")", PARITY),
     Mutation(
         "acc/train/trainer.py",
@@ -235,6 +244,7 @@ MUTATIONS = [
 
 def prove() -> bool:
     """Whether the tests pass as they are, and each mutation turns its test red."""
+    SERVER.set_forkserver_preload(LIBRARIES)
     begin, free = time.monotonic(), SimpleQueue[Path]()
     with tempfile.TemporaryDirectory() as name:
         for n in range(AT_ONCE):
@@ -276,18 +286,31 @@ def _is_noticed(tree: Path, mutation: Mutation) -> bool:
 
 
 def _test(tree: Path, tests: list[str]) -> tuple[int, str]:
-    """Exit code and output of pytest in a copy."""
-    env = {
-        **os.environ,
-        "PYTHONPATH": str(tree),
-        # Two mutations of a file may come within the second in which Python would not see that its bytecode is old.
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "OMP_NUM_THREADS": "1",
-        "HF_HUB_OFFLINE": "1",
-    }
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *(f"tests/{test}" for test in tests)]
-    done = subprocess.run(command, cwd=tree, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return done.returncode, done.stdout
+    """Exit code and output of pytest in a copy: in a process forked from one that has imported the libraries already."""
+    output = tree / "output.txt"
+    child = SERVER.Process(target=_run_pytest, args=(tree, output, [f"tests/{test}" for test in tests]))
+    child.start()
+    child.join()
+    return child.exitcode if child.exitcode is not None else -1, output.read_text(encoding="utf-8", errors="replace")
+
+
+def _run_pytest(tree: Path, output: Path, tests: list[str]) -> None:
+    out = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    os.chdir(tree)
+    sys.path.insert(0, str(tree))
+    # The package's hook for recipes imported acc, from the working tree, when Python started.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "acc"]:
+        del sys.modules[name]
+    # A mutation takes less than the second in which Python would not see that its bytecode is old.
+    sys.dont_write_bytecode = True
+    os.environ |= {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    import pytest
+    import torch
+
+    torch.set_num_threads(1)
+    os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])))
 
 
 def _copy(folder: Path) -> Path:
