@@ -23,6 +23,7 @@ from transformers import TrainerCallback
 import acc.train
 from acc.recipe import recipe_from
 from acc.stage.files import write_json
+from acc.train import loss
 
 
 class Values(TrainerCallback):
@@ -67,6 +68,7 @@ def _plain_name(model: torch.nn.Module, name: str) -> str:
 
 
 def main() -> None:
+    loss.CHUNK = 8  # else so few labelled tokens would all be in one
     task = json.loads(Path(sys.argv[1]).read_text())
     for case in task["cells"]:
         cell, out = Cell(**case["cell"]), Path(case["out"])
