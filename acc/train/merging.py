@@ -19,6 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.core_model_loading import revert_weight_conversion
 
 from acc.errors import UserError
+from acc.records.adapters import BASE
 from acc.stage.files import write_json
 from acc.train.loading import TOKENIZER_FILES
 from acc.train.weight_values import Values, is_adapter, plain_name
@@ -53,7 +54,8 @@ def merge(checkpoint: Path, out: Path, base: str | None = None, *, shard_bytes: 
     adapter = PeftConfig.from_pretrained(str(checkpoint))
     source = base or str(adapter.base_model_name_or_path)
     # RoPE scaling that was trained with is in the checkpoint's configuration, if that is there.
-    model = _shapes(source, str(checkpoint) if (checkpoint / "config.json").is_file() else source, adapter)
+    scaled = checkpoint / BASE
+    model = _shapes(source, str(scaled) if (scaled / "config.json").is_file() else source, adapter)
     plain: Any = model.get_base_model()
     layers = {(id(m.get_base_layer()), _attribute(m)): m for m in model.modules() if isinstance(m, LoraLayer)}
     names = {id(p): n for n, p in model.named_parameters()}

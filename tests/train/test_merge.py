@@ -10,10 +10,11 @@ from safetensors.torch import load_file
 from test_adapters import adapt
 from test_student_loading import make_dense
 from training_material import make_student
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from acc.cli import main
 from acc.errors import UserError
+from acc.records.adapters import BASE
 from acc.train.merging import merge
 from acc.train.parallel import sizes_of
 from acc.train.zero_loading import fill
@@ -49,6 +50,16 @@ def test_merged_weights_give_the_adapted_models_logits(tmp_path: Path, kind: str
     assert len(list((tmp_path / "merged").glob("model-*.safetensors"))) > 1
     assert (logits(student) - wanted).abs().max() > 1e-2
     torch.testing.assert_close(logits(tmp_path / "merged"), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_what_was_trained_with_scaled_rope_is_merged_with_it(tmp_path: Path) -> None:
+    student = make_student(tmp_path / "s")
+    saved, _ = adapted(tmp_path / "saved", student, ["attention"])
+    scaled = AutoConfig.from_pretrained(student)
+    scaled.rope_parameters = {**scaled.rope_parameters, "rope_type": "linear", "factor": 4.0}
+    scaled.save_pretrained(saved / BASE)
+    merge(saved, tmp_path / "merged")
+    assert AutoConfig.from_pretrained(tmp_path / "merged").rope_parameters["factor"] == 4.0
 
 
 def test_the_verb_writes_the_bases_names_types_and_tokenizer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
