@@ -38,20 +38,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     for pack, path in packs.items():
         acc.train.run(make_recipe(student), path, folder / f"one-{pack}-adamw")
-        acc.train.run(
-            make_recipe(student, learning_rate=0.5, max_grad_norm=0.5), path, folder / f"one-{pack}-sgd", optimizer="sgd"
-        )
     sgd = {"learning_rate": 0.5, "max_grad_norm": 0.5}
+    acc.train.run(make_recipe(student, **sgd), packs["mixed"], folder / "one-mixed-sgd", optimizer="sgd")
     per_sample = {**sgd, "loss_reduction": "sample"}
     acc.train.run(make_recipe(student, **per_sample), packs["mixed"], folder / "one-sample", optimizer="sgd")
     adapters = {"lora": {"rank": 2, "targets": ["attention", "experts"]}, "max_steps": 1}
     saving = {**SP2, "save_every_steps": 2, "keep_checkpoints": 1}
     first = [
         *(case(f"sp-{pack}-adamw", pack, recipe=SP2) for pack in packs),
-        *(case(f"sp-{pack}-sgd", pack, recipe={**SP2, **sgd}, optimizer="sgd") for pack in packs),
         case("dp-mixed-sgd", "mixed", recipe=sgd, optimizer="sgd"),
         case("sp-sample", "mixed", recipe={**SP2, **per_sample}, optimizer="sgd"),
-        case("dp-sample", "mixed", recipe=per_sample, optimizer="sgd"),
         case("adapters", "tail", recipe={**SP2, **adapters}),
         case("recomputed", "tail", recipe={**SP2, "gradient_checkpointing": True}),
         case("half", "tail", recipe={**SP2, "model": {"path": str(student), "dtype": "bfloat16"}, "max_steps": 1}),
@@ -66,15 +62,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("pack", ["tail", "mixed"])
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_sequence_parallel_is_one_process(runs: Path, pack: str, optimizer: str) -> None:
-    same(runs / f"one-{pack}-{optimizer}", runs / f"sp-{pack}-{optimizer}", runs / "student")
+def test_sequence_parallel_is_one_process(runs: Path, pack: str) -> None:
+    """With AdamW, in the checkpoints; `test_parity` compares more, with SGD."""
+    same(runs / f"one-{pack}-adamw", runs / f"sp-{pack}-adamw", runs / "student")
 
 
-@pytest.mark.parametrize("split", ["sp", "dp"])
-def test_samples_weigh_the_same_however_they_are_split(runs: Path, split: str) -> None:
+def test_samples_weigh_the_same_however_they_are_split(runs: Path) -> None:
     """Some have their labelled tokens on both sides of a cut."""
-    same(runs / "one-sample", runs / f"{split}-sample", runs / "student")
+    same(runs / "one-sample", runs / "sp-sample", runs / "student")
     assert read_log(runs / "one-sample")[0]["loss"] != pytest.approx(read_log(runs / "one-mixed-sgd")[0]["loss"], rel=1e-3)
 
 
