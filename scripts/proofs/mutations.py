@@ -239,6 +239,12 @@ MUTATIONS = [
         "acc/pack/plan.py",
         "held[i] or [filler]) for",
         "held[slot] or [filler]) for",
+        f"{PLAN}test_neighbours_in_cost_share_a_micro_batch",
+    ),
+    Mutation(
+        "acc/records/balance.py",
+        "key=lambda i: -int(costs[i]))",
+        "key=lambda i: -i)",
         f"{PLAN}test_micro_batches_hold_sequences_alike_in_cost_and_ranks_get_as_much",
     ),
     # What the log says of it.

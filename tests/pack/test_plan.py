@@ -39,6 +39,14 @@ def test_ranks_get_micro_batches_of_similar_cost() -> None:
     assert ranks.max() <= 1.1 * ranks.min()
 
 
+def test_neighbours_in_cost_share_a_micro_batch() -> None:
+    lengths = [6_000, 5_500, 5_400, 5_300, 4_600, 4_500]
+    plan = plan_steps(np.arange(6), [*lengths, 8], batch=6, capacity=10_000, data_parallel=2, filler=6)
+    costs = [sum(lengths[d] * (lengths[d] + EVEN) for d in held) for _, _, held in plan.sequences]
+    assert len(costs) == 4
+    assert min(costs[:2]) >= max(costs[2:])
+
+
 def test_packing_over_an_epoch_uses_its_room() -> None:
     plan = plan_epoch(np.arange(64), LENGTHS, capacity=20_000)
     assert sorted(n for _, _, held in plan.sequences for n in held) == list(range(64))
