@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from training_material import documents_of_step, launch, make_pack, make_recipe, make_student, read_log, reference, weights
 
 import acc.train
@@ -42,13 +43,17 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     acc.train.run(make_recipe(student, **sgd), packs["mixed"], folder / "one-mixed-sgd", optimizer="sgd")
     per_sample = {**sgd, "loss_reduction": "sample"}
     acc.train.run(make_recipe(student, **per_sample), packs["mixed"], folder / "one-sample", optimizer="sgd")
-    adapters = {"lora": {"rank": 2, "targets": ["attention", "experts"]}, "max_steps": 1}
+    adapters = {**SP2, "lora": {"rank": 2, "targets": ["attention", "experts", "router"]}, "save_every_steps": 2}
+    skipping = {**SP2, **sgd, "guard": {"not_a_number": "skip"}, "save_every_steps": 1, "max_steps": 3}
     saving = {**SP2, "save_every_steps": 2, "keep_checkpoints": 1}
     first = [
         *(case(f"sp-{pack}-adamw", pack, recipe=SP2) for pack in packs),
         case("dp-mixed-sgd", "mixed", recipe=sgd, optimizer="sgd"),
         case("sp-sample", "mixed", recipe={**SP2, **per_sample}, optimizer="sgd"),
-        case("adapters", "tail", recipe={**SP2, **adapters}),
+        case("adapters", "tail", recipe=adapters),
+        case("adapters-stopped", "tail", recipe=adapters, terminate_at=3),
+        case("offloaded", "tail", recipe={"parallel": {"sequence": 2, "offload": ["optimizer", "parameters"]}}),
+        case("poisoned", "mixed", recipe=skipping, optimizer="sgd", poison_at=2),
         case("recomputed", "tail", recipe={**SP2, "gradient_checkpointing": True}),
         case("half", "tail", recipe={**SP2, "model": {"path": str(student), "dtype": "bfloat16"}, "max_steps": 1}),
         case("leaking", "tail", recipe=SP2, leaks=True),
@@ -57,7 +62,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         case("killed", "mixed", recipe=saving, kill_at=4),
     ]
     assert launch(2, first, folder) == [-signal.SIGKILL] * 2
-    assert launch(2, [case("killed", "mixed", recipe=saving)], folder) == [0, 0]
+    second = [case("killed", "mixed", recipe=saving), case("adapters-stopped", "tail", recipe=adapters)]
+    assert launch(2, second, folder) == [0, 0]
     return folder
 
 
@@ -108,9 +114,30 @@ def test_attention_that_lets_documents_see_their_neighbours_is_refused_by_all(ru
 
 
 def test_adapters_are_saved_alone(runs: Path) -> None:
-    saved = {p.name for p in (runs / "adapters" / "checkpoint-1").iterdir()}
+    saved = {p.name for p in (runs / "adapters" / "checkpoint-4").iterdir()}
     assert "adapter_model.safetensors" in saved
     assert "model.safetensors" not in saved
+
+
+def test_adapters_told_to_stop_go_on_as_if_they_had_not_been(runs: Path) -> None:
+    assert read_log(runs / "adapters-stopped") == read_log(runs / "adapters")
+    a, b = (load_file(runs / n / "checkpoint-4" / "adapter_model.safetensors") for n in ("adapters", "adapters-stopped"))
+    assert {"experts", "gate.", "q_proj"} <= {part for part in ("experts", "gate.", "q_proj") for name in a if part in name}
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_state_in_the_hosts_memory_changes_nothing(runs: Path) -> None:
+    same(runs / "one-tail-adamw", runs / "offloaded", runs / "student")
+
+
+def test_a_step_that_goes_wrong_on_one_process_is_skipped_by_all(runs: Path) -> None:
+    one, two, three = (weights(runs / "poisoned" / f"checkpoint-{step}") for step in (1, 2, 3))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert any(not torch.equal(two[name], three[name]) for name in two)
+    lines = read_log(runs / "poisoned")
+    assert [line["skipped"] for line in lines] == [0, 1, 1]
+    assert lines[1]["loss"] is None and lines[2]["loss"] > 0
 
 
 def test_half_precision_is_saved_as_it_is_read(runs: Path) -> None:
