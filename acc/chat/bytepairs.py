@@ -20,13 +20,14 @@ CHECKED = """A page,
 
 It's WE'LL they'd I'M don'T 1234567 a_b-c/d e@f.g <tag attr="v">&amp;</tag> ÅÇé ﬁ ² ١٢٣ ꙮ \u00a0\u2003\u3000end   """
 """Text on which the ids must be HF's before any are used."""
+LOOKS_AHEAD = r"|\s+(?!\S)|"
 
 
 class BytePairs:
     """An encoder of plain text without control tokens. Make it with `byte_pairs`."""
 
     def __init__(self, pattern: str, ranks: dict[bytes, int], ids: list[int], normalizes: bool) -> None:
-        self._encoding = tiktoken.Encoding("student", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+        self._encoding = tiktoken.Encoding("student", pat_str=_grouped(pattern), mergeable_ranks=ranks, special_tokens={})
         self._ids = np.array(ids, dtype=np.uint32)
         self._sizes = np.zeros(max(ids) + 1, dtype=np.int64)
         self._sizes[[ids[rank] for rank in ranks.values()]] = list(map(len, ranks))
@@ -91,6 +92,13 @@ def _pattern(spec: dict[str, Any] | None) -> str | None:
         return None
     found: str | None = cut.get("pattern", {}).get("Regex")
     return found
+
+
+def _grouped(pattern: str) -> str:
+    """The same expression with its alternatives before the first that looks ahead in a group: tiktoken runs a group without
+    look-around as one automaton, others one by one."""
+    plain, ahead, rest = pattern.partition(LOOKS_AHEAD)
+    return f"(?:{plain}){ahead}{rest}" if ahead and "(?=" not in plain and "(?!" not in plain else pattern
 
 
 def _letters() -> list[str]:

@@ -19,6 +19,7 @@ from acc.compile.fates import IN_HELD_OUT, OVER_MAX, Fates, Row
 from acc.compile.tasks import GROUP_CHARS, STAGE, Entry, Part, over_max_records
 from acc.recipe.sources import Source
 from acc.records.sample import Sample, read_samples, write_samples
+from acc.stage.columns import from_columns
 from acc.stage.files import whole
 from acc.stage.rejections import Rejection
 from acc.stage.sorting import sorted_on_disk
@@ -133,7 +134,7 @@ def write_merged(path: Path, account: Account) -> None:
     """Write what was merged into what as Parquet, sorted by file and place."""
     with whole(path) as partial, pq.ParquetWriter(partial, MERGED) as writer:
         for columns in sorted_on_disk(account.merged(), len(MERGED)):
-            writer.write_table(pa.table(columns, schema=MERGED))
+            writer.write_batch(from_columns(columns, MERGED))
 
 
 def quantiles(values: Iterable[int]) -> dict[str, int]:

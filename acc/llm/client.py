@@ -15,14 +15,15 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from acc.errors import UserError
 from acc.llm.answers import Answers
 from acc.llm.journal import Journal, Record
 from acc.llm.messages import Completion, Failure, Request, body_of, completion_of, key_of
+
+if TYPE_CHECKING:
+    import httpx
 
 RETRIED = frozenset({408, 409, 425, 429})
 """Statuses below 500 that are worth another try."""
@@ -73,6 +74,8 @@ class Client:
         attempts: int = 6,
         backoff_s: float = 1.0,
     ) -> None:
+        import httpx  # it takes long, and most runs ask no server
+
         self.url, self.model = base_url.rstrip("/") + "/chat/completions", model
         self.timeout_s, self.attempts, self.backoff_s = timeout_s, attempts, backoff_s
         self.found = 0
@@ -159,6 +162,8 @@ class Client:
 
     async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
         """One attempt: the response's JSON."""
+        import httpx
+
         try:
             # httpx limits each read; a server that drips would hold a slot for ever.
             async with asyncio.timeout(self.timeout_s):

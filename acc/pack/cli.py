@@ -58,7 +58,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     path = args.samples / SAMPLES
     if not path.is_file():
         raise UserError(f"there is no {SAMPLES}", where=str(args.samples), mend="Run `acc compile` first")
-    rows = pq.read_table(path, columns=["source", "split"]).to_pylist()
+    rows = pq.ParquetFile(path).read(columns=["source", "split"]).to_pylist()
     found = Counter(r["source"] for r in rows if r["split"] == "train")
     held_out = {r["source"] for r in rows} - set(found)
     sources = [

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypedDict
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from acc.stage.columns import from_rows
 from acc.stage.files import digest, whole
 
 Role = Literal["support", "distractor"]
@@ -161,10 +162,10 @@ def write_samples(path: Path, samples: Iterable[Sample], group_chars: int = ROW_
             count += 1
             chars += sum(len(m.get("content") or "") for m in (*sample.prompt, *sample.completion))
             if len(group) == ROW_GROUP or chars >= group_chars:
-                writer.write_table(pa.Table.from_pylist(group, schema=SCHEMA))
+                writer.write_batch(from_rows(group, SCHEMA))
                 chars, group = 0, []
         if group:
-            writer.write_table(pa.Table.from_pylist(group, schema=SCHEMA))
+            writer.write_batch(from_rows(group, SCHEMA))
     return count
 
 

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from acc.errors import UserError
 from acc.records.labels import IGNORE as IGNORE
+from acc.stage.columns import from_rows
 from acc.stage.files import whole
 
 SPAN = pa.struct([("start", pa.int64()), ("end", pa.int64())])
@@ -128,7 +129,7 @@ class SequenceWriter:
 
     def _flush(self) -> None:
         """Rows as Arrow: a tenth of what they take as dictionaries."""
-        self._batches.append(pa.RecordBatch.from_pylist(self._rows, schema=DOCUMENTS))
+        self._batches.append(from_rows(self._rows, DOCUMENTS))
         self._rows = []
 
     def close(self, sequences: Iterable[tuple[int, int, list[int]]]) -> None:
@@ -141,7 +142,7 @@ class SequenceWriter:
         rows = [{"step": t, "slot": k, "documents": d} for t, k, d in sorted(sequences)]
         documents = pa.Table.from_batches(self._batches, schema=DOCUMENTS).combine_chunks()
         write_arrow(self.folder / "documents.arrow", documents)
-        write_arrow(self.folder / "sequences.arrow", pa.Table.from_pylist(rows, schema=SEQUENCES))
+        write_arrow(self.folder / "sequences.arrow", pa.Table.from_batches([from_rows(rows, SEQUENCES)]))
 
 
 class SequenceStore:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from acc.stage.columns import from_columns
 from acc.stage.files import whole
 from acc.stage.sorting import sorted_on_disk
 
@@ -52,7 +53,7 @@ def write_rejections(path: Path, rejections: Iterable[Rejection]) -> None:
     rows = (astuple(r) for r in rejections)
     with whole(path) as partial, pq.ParquetWriter(partial, SCHEMA) as writer:
         for columns in sorted_on_disk(rows, len(SCHEMA)):
-            writer.write_table(pa.table(columns, schema=SCHEMA))
+            writer.write_batch(from_columns(columns, SCHEMA))
 
 
 def read_rejections(path: Path) -> list[Rejection]:

@@ -68,3 +68,12 @@ def test_other_tokenizers_are_left_to_hf() -> None:
     for change in ({"normalizer": {"type": "Lowercase"}}, {"pre_tokenizer": {"type": "Whitespace"}}):
         assert byte_pairs({**spec, **change}, slow) is None
     assert byte_pairs({**spec, "model": {**spec["model"], "merges": spec["model"]["merges"][::-1]}}, slow) is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text(st.sampled_from(" \n\r\t\u00a0\u3000a1.'é你"), max_size=60))
+def test_white_space_is_cut_as_hf_cuts_it(tiny: tuple[BytePairs, Tokenizer], text: str) -> None:
+    fast, slow = tiny
+    ids = fast.encode(text)
+    assert ids is not None
+    assert ids.tolist() == slow.encode(text, add_special_tokens=False).ids

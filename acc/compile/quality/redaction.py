@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, groupby
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -123,12 +124,10 @@ class Redactor:
 
     def _hits(self, text: str) -> Iterator[Hit]:
         """The hits in a text. RE2 goes over all its lines at once; only those that it lets through are looked at closely."""
-        if len(text) < SHORT and not any(
-            any(word in text for word in words) and clue.search(text) for words, clue in self._clues
-        ):
+        if len(text) < SHORT and not self._holds_clue(text):
             return
         lines = text.split("\n")
-        passed = pc.indices_nonzero(pc.match_substring_regex(pa.array(lines, pa.large_string()), self._filter)).to_pylist()
+        passed = pc.indices_nonzero(pc.match_substring_regex(_lines(text), self._filter)).to_pylist()
         if passed:
             starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
             for n in passed:
@@ -145,6 +144,13 @@ class Redactor:
             yield from find_secrets(line)
         if self.personal != "off":
             yield from find_personal(line)
+
+
+def _lines(text: str) -> pa.LargeStringArray:
+    """The lines of a text, each with its line break."""
+    data = np.frombuffer(text.encode(), dtype=np.uint8)
+    ends = np.concatenate([[0], np.flatnonzero(data == ord("\n")) + 1, [len(data)]]).astype(np.int64)
+    return pa.LargeStringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), pa.py_buffer(data))
 
 
 def _encodable(text: str) -> str:

@@ -19,6 +19,8 @@ from acc.trajectories.formats.meaning import bare_question, domain_of, gold_answ
 from acc.trajectories.formats.turns import final_answer_of, first_user_message, need_agent
 from acc.trajectories.record import KEPT, OURS, Domain, ObservationResult, Outcome, Source, Step, ToolCall, Trajectory, Verdict
 
+SOURCES: tuple[Source, ...] = get_args(Source)
+
 
 def sniff(record: Any) -> bool:
     """A record that names the schema, or has an agent and steps with sources."""
@@ -82,7 +84,7 @@ def _written_by_us(record: dict[str, Any], agent: dict[str, Any], extra: dict[st
 
 
 def _step(number: int, step: dict[str, Any]) -> Step:
-    source: Source | None = next((source for source in get_args(Source) if step.get("source") == source), None)
+    source: Source | None = next((source for source in SOURCES if step.get("source") == source), None)
     if source is None:
         said = as_text(step.get("source"))[:80]
         raise Refused("bad_step", f"step {number} has the source {said!r}, not system, user or agent")
