@@ -53,6 +53,8 @@ def leaking(module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Te
 
 
 documents_sdpa = acc.train.attention.documents_sdpa
+
+
 def once(module: torch.nn.Module, change: Any) -> None:
     """Change what a module gives in its next forward pass."""
 
