@@ -50,7 +50,7 @@ class CheckpointEvaluation(TrainerCallback):
         return control
 
     def _evaluate(self, checkpoint: str, step: int) -> None:
-        if self.recipe.evaluate.held_out is None and not self.recipe.evaluate.benchmarks:
+        if not self.recipe.evaluate.measures_something:
             return
         # Made here and not before: only now the processes know each other.
         self._evaluation = self._evaluation or Evaluation(self.recipe, self.compiled, self.out)

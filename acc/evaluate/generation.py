@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import gc
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,13 @@ MAX_ELEMENTS = 2**28
 
 
 class InProcess:
-    """A checkpoint that answers questions in this process.
+    """A checkpoint that answers questions in this process (a `Backend`).
 
     Args:
         checkpoint: a folder, or a hub id.
         stop_id: the token that ends a turn.
+        decode: token ids → text with control tokens.
+        batch_tokens: longest batch of prompts, tokens with padding; a longer prompt goes alone.
         device: where it runs; None takes this process's GPU, or the CPU.
         temperature: 0 is greedy.
         seed: of sampling; a row's draws depend on it and the row alone.
@@ -50,30 +52,30 @@ class InProcess:
         checkpoint: str,
         *,
         stop_id: int,
+        decode: Callable[[list[int]], str],
+        batch_tokens: int = 65_536,
         revision: str | None = None,
         trust_remote_code: bool = False,
         device: torch.device | None = None,
         temperature: float = 0.0,
         seed: int = 0,
     ) -> None:
-        self.stop_id, self.temperature, self.seed = stop_id, temperature, seed
+        self.stop_id, self.decode, self.batch_tokens = stop_id, decode, batch_tokens
+        self.temperature, self.seed = temperature, seed
         self.device = device or _device()
         options = {"revision": revision, "trust_remote_code": trust_remote_code}
         self._model = _load(checkpoint, options).to(self.device).eval()
         config = self._model.config.get_text_config()
+        self.scores_targets = True
         self.window: int = config.max_position_embeddings
         """Longest prompt and answer together, tokens."""
         self._vocab: int = config.vocab_size
         self.fingerprint = _fingerprint(self._model)
         """Hash of the weights: another checkpoint never inherits this one's answers."""
 
-    def answer(self, questions: Sequence[Question], batch_tokens: int) -> Iterator[list[tuple[Question, Answer]]]:
-        """Answer questions, the shortest first; yields each batch as soon as it is done.
-
-        Args:
-            batch_tokens: longest batch of prompts, tokens with padding; a longer prompt goes alone.
-        """
-        for batch in batches(questions, batch_tokens, self._vocab):
+    def answer(self, questions: Sequence[Question]) -> Iterator[list[tuple[Question, Answer]]]:
+        """Answer questions, the shortest first; yields each batch as soon as it is done."""
+        for batch in batches(questions, self.batch_tokens, self._vocab):
             yield list(zip(batch, self._answer(batch), strict=True))
 
     def close(self) -> None:
@@ -98,7 +100,8 @@ class InProcess:
         )
         generated, stopped = self._decode(batch, mask, cache, out[:, -1])
         return [
-            Answer(ids, "stop" if stop else "length", nll) for ids, stop, nll in zip(generated, stopped, losses, strict=True)
+            Answer(self.decode(ids), len(ids), "stop" if stop else "length", nll=nll)
+            for ids, stop, nll in zip(generated, stopped, losses, strict=True)
         ]
 
     def _decode(

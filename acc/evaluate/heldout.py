@@ -17,8 +17,9 @@ from acc.errors import UserError
 from acc.evaluate.benchmarks import evenly
 from acc.evaluate.questions import Question
 from acc.recipe.data import Prompt
+from acc.recipe.evaluation import Condition
 from acc.records.sample import Sample, read_samples
-from acc.records.withholding import Condition, remove_pieces
+from acc.records.withholding import remove_pieces
 
 COLUMNS = ("pieces", "rationale")
 

@@ -78,12 +78,14 @@ class Evaluation:
         backend = InProcess(
             checkpoint,
             stop_id=chat.stop_id,
+            decode=lambda ids: chat.tokenizer.decode(ids, keep_control=True),
+            batch_tokens=evaluate.batch_tokens,
             revision=None if Path(checkpoint).is_dir() else self.recipe.model.revision,
             trust_remote_code=self.recipe.model.trust_remote_code,
-            temperature=evaluate.temperature,
+            temperature=evaluate.sampling.temperature,
             seed=seed_for(self.recipe.seed, "evaluate"),
         )
-        sampling = [evaluate.temperature, self.recipe.seed if evaluate.temperature else 0]
+        sampling = [evaluate.sampling.temperature, self.recipe.seed if evaluate.sampling.temperature else 0]
         keys = {
             (suite.name, q.row, q.condition): digest(
                 [backend.fingerprint, q.row, q.condition, list(q.prompt), q.max_new_tokens, list(q.target), sampling]
@@ -98,7 +100,7 @@ class Evaluation:
             mine = sorted(fitting[suite.name], key=lambda q: (len(q.prompt), q.row, q.condition))[self.rank :: self.world]
             open_ = [q for q in mine if keys[suite.name, q.row, q.condition] not in done]
             with Journal(_part(folder, suite.name, self.rank)) as journal:
-                for batch in backend.answer(open_, evaluate.batch_tokens):
+                for batch in backend.answer(open_):
                     journal.append(*({"key": keys[suite.name, q.row, q.condition], **suite.line(q, a)} for q, a in batch))
         backend.close()
         _barrier()

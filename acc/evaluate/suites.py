@@ -39,15 +39,14 @@ class Suite(ABC):
 
     def line(self, question: Question, answer: Answer) -> Line:
         """The response as it goes to disk."""
-        response = self.chat.tokenizer.decode(answer.ids, keep_control=True)
         before = self.chat.tokenizer.decode(list(question.prompt[-8:]), keep_control=True)
-        said = after_thinking(response, opened=before.rstrip().endswith(OPEN))
+        said = after_thinking(answer.text, opened=before.rstrip().endswith(OPEN))
         common = {
             "row": question.row,
             "condition": question.condition,
-            "response": response,
+            "response": answer.text,
             "finish": answer.finish,
-            "tokens": len(answer.ids),
+            "tokens": answer.tokens,
             "prompt_tokens": len(question.prompt),
             "failed": not said.strip(),
         }

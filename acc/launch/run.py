@@ -148,7 +148,7 @@ def _evaluate(recipe: Recipe, folder: Path) -> None:
     from acc.train import train_key
 
     section = recipe.evaluate.model_dump(mode="json")
-    if not (recipe.evaluate.held_out or recipe.evaluate.benchmarks):
+    if not recipe.evaluate.measures_something:
         return
     out, inputs = folder / "evaluate", {"train": train_key(recipe, folder / "pack")}
     key = stage_key("evaluate", recipe.seed, section, inputs)

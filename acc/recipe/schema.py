@@ -10,7 +10,8 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 from acc.recipe.base import Count, Section
 from acc.recipe.data import Compile, Pack, Quality, Rationale
 from acc.recipe.deepspeed import check_refused
-from acc.recipe.evaluation import Evaluate, Launch
+from acc.recipe.evaluation import Evaluate
+from acc.recipe.launching import Launch
 from acc.recipe.sources import Source
 from acc.recipe.training import Lora, Model, MoE, Parallel, Train
 
@@ -94,7 +95,7 @@ class Recipe(Section):
             raise ValueError("quality.leakage asks a server: give rationale.teacher its base_url and model")
         if self.evaluate.held_out and not any(s.split == "held_out" for s in self.sources):
             raise ValueError("evaluate.held_out is set but no source has split: held_out")
-        if self.train.best and not (self.evaluate.held_out or self.evaluate.benchmarks):
+        if self.train.best and not self.evaluate.measures_something:
             raise ValueError("train.best chooses by an evaluation's score: set evaluate.held_out or evaluate.benchmarks")
         return self
 

@@ -19,7 +19,8 @@ class Score:
     `step` is the checkpoint's global step, 0 for the base. `benchmark` is "mrcr", "graphwalks", "held_out"…, `metric` the
     rule by name ("official", "precision", "exact", "nll"), `condition` what the model was shown ("full", "no_support",
     "question_only"), `group` a slice ("all", "2needle", "parents", a length bin, a domain). `synthetic` rows are never the
-    benchmark. `skipped` rows were not asked (over-long), `failed` ones were asked and gave nothing.
+    benchmark. `screen` says that only the rows of `evaluate.screen` were asked. `skipped` rows were not asked (over-long),
+    `failed` ones were asked and gave nothing.
     """
 
     step: int
@@ -31,6 +32,7 @@ class Score:
     condition: str = "full"
     group: str = "all"
     synthetic: bool = False
+    screen: bool = False
     skipped: int = 0
     failed: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
@@ -39,6 +41,7 @@ class Score:
     def name(self) -> str:
         """The name under which trackers log it."""
         benchmark = f"synthetic_{self.benchmark}" if self.synthetic else self.benchmark
+        benchmark = f"screen_{benchmark}" if self.screen else benchmark
         return "/".join([benchmark, self.metric, *(x for x in (self.condition, self.group) if x not in ("full", "all"))])
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 from acc.recipe.data import Prompt
+from acc.recipe.evaluation import Condition
 from acc.records.sample import Message, Piece, Sample
-
-Condition = Literal["full", "no_support", "question_only"]
 
 
 def remove_pieces(sample: Sample, condition: Condition, prompt: Prompt) -> list[Message]:

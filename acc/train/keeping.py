@@ -73,7 +73,7 @@ def keep(recipe: Recipe, out: Path, scores: Path | None) -> None:
     best = choose_best(out, train.best, known) if train.best else None
     if train.keep_weights is None:
         return
-    evaluated = bool(recipe.evaluate.held_out or recipe.evaluate.benchmarks)
+    evaluated = recipe.evaluate.measures_something
     whole = [(folder, marker.step) for folder in checkpoint_folders(out) if (marker := read_marker(folder)) is not None]
     for folder, step in whole[: -max(train.keep_weights, train.keep_checkpoints)]:
         if step != best and (step in known or not evaluated):

@@ -17,7 +17,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from acc.errors import ExitCode
-from acc.recipe.evaluation import Watchdog as Settings
+from acc.recipe.launching import Watchdog as Settings
 from acc.stage.files import write_text
 from acc.train.engine import barrier
 

@@ -41,8 +41,13 @@ def questions():
     ]
 
 
+def decode(ids):
+    return " ".join(map(str, ids))
+
+
 def answers(backend, questions, batch_tokens):
-    return {q.row: a for batch in backend.answer(questions, batch_tokens) for q, a in batch}
+    backend.batch_tokens = batch_tokens
+    return {q.row: a for batch in backend.answer(questions) for q, a in batch}
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +73,11 @@ def plain(student, questions):
 @pytest.mark.parametrize("batch_tokens", [1, 130, 10_000])
 def test_greedy_tokens_and_likelihoods_are_those_of_each_row_alone(student, questions, plain, batch_tokens):
     tokens, losses = plain
-    backend = InProcess(str(student), stop_id=STOP)
+    backend = InProcess(str(student), stop_id=STOP, decode=decode)
     got = answers(backend, questions, batch_tokens)
-    assert {r: a.ids for r, a in got.items()} == {r: [t for t in ids if t != STOP] for r, ids in tokens.items()}
+    assert {r: [int(t) for t in a.text.split()] for r, a in got.items()} == {
+        r: [t for t in ids if t != STOP] for r, ids in tokens.items()
+    }
     assert {r: a.finish for r, a in got.items()} == {r: "stop" if STOP in ids else "length" for r, ids in tokens.items()}
     assert {r: a.nll for r, a in got.items()} == pytest.approx(losses, rel=1e-4)
 
@@ -81,21 +88,25 @@ def test_a_row_ends_at_the_stop_token_while_others_go_on(student, questions, pla
     stop = tokens["q4"][3]
     expected = {r: ids[: ids.index(stop)] if stop in ids else ids for r, ids in tokens.items()}
     got = answers(InProcess(str(student), stop_id=stop), questions, 10_000)
-    assert {r: a.ids for r, a in got.items()} == expected
+    assert {r: [int(t) for t in a.text.split()] for r, a in got.items()} == expected
     assert {a.finish for a in got.values()} == {"stop", "length"}
     assert got["q4"].finish == "stop"
 
 
 def test_sampling_depends_on_the_row_and_seed_and_not_on_its_batch(student, questions):
-    hot = InProcess(str(student), stop_id=STOP, temperature=1.0, seed=1)
+    hot = InProcess(str(student), stop_id=STOP, decode=decode, temperature=1.0, seed=1)
     together, alone = answers(hot, questions, 10_000), answers(hot, questions, 1)
-    assert {r: a.ids for r, a in together.items()} == {r: a.ids for r, a in alone.items()}
-    other = InProcess(str(student), stop_id=STOP, temperature=1.0, seed=2)
-    assert {r: a.ids for r, a in answers(other, questions, 10_000).items()} != {r: a.ids for r, a in together.items()}
+    assert {r: [int(t) for t in a.text.split()] for r, a in together.items()} == {
+        r: [int(t) for t in a.text.split()] for r, a in alone.items()
+    }
+    other = InProcess(str(student), stop_id=STOP, decode=decode, temperature=1.0, seed=2)
+    assert {r: [int(t) for t in a.text.split()] for r, a in answers(other, questions, 10_000).items()} != {
+        r: [int(t) for t in a.text.split()] for r, a in together.items()
+    }
 
 
 def test_sampled_tokens_follow_the_models_distribution(student):
-    backend = InProcess(str(student), stop_id=STOP, temperature=0.7)
+    backend = InProcess(str(student), stop_id=STOP, decode=decode, temperature=0.7)
     logits = torch.tensor([[1.0, 0.0, -1.0, 2.0]])
     draws = torch.Generator().manual_seed(0)
     picked = torch.cat([backend._pick(logits, [draws]) for _ in range(4000)])
@@ -139,7 +150,7 @@ def test_inside_a_zero3_run_the_model_is_loaded_whole(student):
     from transformers.integrations.deepspeed import HfDeepSpeedConfig, is_deepspeed_zero3_enabled
 
     config = HfDeepSpeedConfig({"zero_optimization": {"stage": 3}, "train_micro_batch_size_per_gpu": 1})
-    backend = InProcess(str(student), stop_id=STOP)
+    backend = InProcess(str(student), stop_id=STOP, decode=decode)
     assert is_deepspeed_zero3_enabled()
     assert all(p.numel() for p in backend._model.parameters())
     assert math.isfinite(next(iter(answers(backend, [Question("q", "full", [1, 2], 2, [3], (0, 1))], 100).values())).nll)
@@ -147,6 +158,6 @@ def test_inside_a_zero3_run_the_model_is_loaded_whole(student):
 
 
 def test_another_checkpoint_has_another_fingerprint(student, trained):
-    first, second = (InProcess(str(c), stop_id=STOP).fingerprint for c in (student, trained))
+    first, second = (InProcess(str(c), stop_id=STOP, decode=decode).fingerprint for c in (student, trained))
     assert first != second
-    assert first == InProcess(str(student), stop_id=STOP).fingerprint
+    assert first == InProcess(str(student), stop_id=STOP, decode=decode).fingerprint
