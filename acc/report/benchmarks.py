@@ -1,113 +1,254 @@
-"""Benchmarks at every checkpoint, with n and intervals. Synthetic rows are always called synthetic."""
+"""Benchmarks at every checkpoint, with n and intervals: by type, by length, against the base and beside published numbers.
+
+Synthetic rows are always called synthetic.
+"""
 
 from __future__ import annotations
 
-from acc.html.charts import COLOURS, Point, Series, line_chart
-from acc.html.numbers import Format, axis_percent, compact, percent, two
+import math
+
+from acc.html.charts import COLOURS, Difference, Point, Series, differences, line_chart
+from acc.html.heat import Cell, heat_table
+from acc.html.numbers import Format
 from acc.html.page import Child, Markup, absent, join, section, table, tag
+from acc.records.published import PROTOCOL, of_benchmark
 from acc.records.scores import Score
+from acc.report.boards import MINUS_BASE, OFFICIAL, STUDENT, Board, bin_end, bin_title, boards, models
 from acc.report.files import RunFiles
 from acc.report.held_out import evenly, model_name, score_cell
 
-TITLES = {"mrcr": "MRCR", "graphwalks": "GraphWalks"}
+MOST_STEPS = 8
+"""Checkpoints compared with the base one by one; of more, so many evenly, the last among them."""
+PUBLISHED = "published, not measured"
+FAMILIES = ((STUDENT, "tokens of the student"), (OFFICIAL, "o200k_base tokens, the official bins"))
 
 
 def benchmarks_section(run: RunFiles) -> Markup:
-    """A chart and a table for each benchmark and metric."""
-    scores = [s for s in run.scores if s.benchmark != "held_out"]
-    if not scores:
+    """For every benchmark: verdict, curves, differences, conventions, published numbers, and heat tables by length."""
+    found = [b for b in boards(run) if b.kind == "benchmark" and b.conventions]
+    if not found:
         asked = not run.recipe or (run.recipe.get("evaluate") or {}).get("benchmarks")
         why = "none has been evaluated yet" if asked else "the recipe asks for none"
         return section("benchmarks", "Benchmarks", absent(f"There are no benchmark scores: {why}."))
-    parts: list[Markup] = []
-    for benchmark, synthetic in sorted({(s.benchmark, s.synthetic) for s in scores}):
-        own = [s for s in scores if (s.benchmark, s.synthetic) == (benchmark, synthetic)]
-        parts.append(_benchmark(title_of(benchmark, synthetic), own))
-    lead = "Bars are 95% intervals over rows; step 0 is the base."
-    if any(s.synthetic for s in scores):
+    lead = "Bars and brackets are 95% intervals over rows; a row with several answers counts as their mean; step 0 is the base."
+    if any(b.synthetic for b in found):
         lead += " Synthetic rows have the benchmark's form but are not the benchmark."
-    return section("benchmarks", "Benchmarks", *parts, lead=lead)
+    if any(b.screen for b in found):
+        lead += " A screen is a fixed part of the rows, asked at every checkpoint."
+    return section("benchmarks", "Benchmarks", *(_board(b) for b in found), lead=lead)
 
 
-def title_of(benchmark: str, synthetic: bool) -> str:
-    """ "Synthetic MRCR" or "MRCR"."""
-    name = TITLES.get(benchmark, benchmark)
-    return f"Synthetic {name}" if synthetic else name
+def _board(board: Board) -> Markup:
+    drawn = [_by_checkpoint(board), _by_kind(board), *(_by_length(board, *f) for f in FAMILIES), compared(board)]
+    return join(
+        [
+            tag("h3", board.title),
+            _verdict(board),
+            tag("div", *(d for d in drawn if d), class_="grid"),
+            _conventions(board),
+            _published(board),
+            *(_heat(board, *f) for f in FAMILIES),
+            _slices(board),
+        ]
+    )
 
 
-def _benchmark(title: str, scores: list[Score]) -> Markup:
-    """All rows with every metric side by side, then each metric by slice."""
-    metrics = sorted({s.metric for s in scores})
-    whole = {m: [s for s in scores if s.metric == m and _slice(s) == "all"] for m in metrics}
-    whole = {m: found for m, found in whole.items() if found}
-    charts, sliced = [], dict[str, list[Score]]()
-    if whole:
-        head = title if len(whole) > 1 else f"{title}, {next(iter(whole))}"
-        charts.append(_chart(f"{head}, all rows", whole))
-    for metric in metrics:
-        own = [s for s in scores if s.metric == metric]
-        for family in ("kind", "length"):
-            slices = {g: [s for s in own if _slice(s) == g] for g in _names(own, family)}
-            if slices:
-                name = f"{title}, {metric}, by {family}"
-                charts.append(_chart(name, slices))
-                sliced |= {f"{metric}, {g}": found for g, found in slices.items()}
-    tables = [_table(f"{title}, all rows", whole)] if whole else []
-    if sliced:
-        tables.append(tag("details", tag("summary", f"{title}, every slice"), _table(f"{title}, by slice", sliced)))
-    return join([tag("div", *charts, class_="grid"), *tables])
+def _verdict(board: Board) -> Markup:
+    """One sentence made of the numbers alone."""
+    metric, last = board.headline, board.steps[-1]
+    score = board.at(last, metric)
+    if score is None:
+        return absent("There is no score over all rows.")
+    form = board.form(metric)
+    gain, base = board.at(last, metric + MINUS_BASE), board.at(0, metric)
+    text = f"Headline: {metric}. {model_name(last).capitalize()}: {form(score.mean)} (n {score.n})"
+    if last and base and gain and gain.n:
+        unit = " points" if board.is_share(metric) else ""
+        text += f", base {form(base.mean)}; paired difference {_interval(gain, board.form(gain.metric))}{unit} (n {gain.n})"
+    elif last and base:
+        text += f", base {form(base.mean)}, not paired"
+    return tag("p", f"{text}.", class_="lead")
 
 
-def _names(scores: list[Score], family: str) -> list[str]:
-    """The slices of one family, lengths by their number."""
-    names = {_slice(s) for s in scores if (s.group.startswith("up_to_")) == (family == "length")} - {"all"}
-    return sorted(names, key=lambda n: (int("".join(filter(str.isdecimal, n)) or 0), n))
+def _interval(s: Score, form: Format) -> str:
+    return f"{form(s.mean)} [{form(s.ci95[0])} to {form(s.ci95[1])}]"
 
 
-def _slice(score: Score) -> str:
-    group = score.group.replace("_", " ")
-    return group if score.condition == "full" else f"{group}, {score.condition.replace('_', ' ')}"
+def _by_checkpoint(board: Board) -> Markup:
+    """The headline over all rows, sample-weighted and bin-weighted."""
+    metric = board.headline
+    lines = {
+        "all rows, sample-weighted": board.over_steps(metric),
+        "length bins weighted alike": board.over_steps(metric, "all_bins"),
+    }
+    return _lines(board, f"{board.title}, {metric}, by checkpoint", metric, {n: s for n, s in lines.items() if s})
 
 
-def _format(scores: list[Score]) -> tuple[Format, tuple[float, float] | None]:
-    """Shares are percentages on a whole axis; other numbers are what they are."""
-    if scores[0].metric == "nll":
-        return two, None
-    if all(0 <= s.mean <= 1 for s in scores):
-        return axis_percent, (0.0, 1.0)
-    return compact, None
+def _by_kind(board: Board) -> Markup:
+    lines = {kind: board.over_steps(board.headline, kind) for kind in board.kinds}
+    return _lines(board, f"{board.title}, {board.headline}, by type", board.headline, {n: s for n, s in lines.items() if s})
 
 
-def _chart(title: str, lines: dict[str, list[Score]]) -> Markup:
-    """A line for each name; those beyond the colours there are stand in the table only."""
+def _lines(board: Board, title: str, metric: str, lines: dict[str, list[Score]]) -> Markup:
+    """A line for each name over the checkpoints; those beyond the colours there are stand in the table only."""
     drawn = dict(list(lines.items())[:COLOURS])
-    form, limits = _format([s for scores in drawn.values() for s in scores])
-    series = []
-    for colour, (name, scores) in enumerate(drawn.items()):
-        ordered = sorted(scores, key=lambda s: s.step)
-        points = [Point(s.step, s.mean, *s.ci95, note=f"95% {form(s.ci95[0])} to {form(s.ci95[1])}, n {s.n}") for s in ordered]
-        series.append(Series(name, points, colour))
+    if not drawn:
+        return Markup("")
+    form = board.axis_form(metric)
+    series = [
+        Series(name, [Point(s.step, s.mean, *s.ci95, note=_note(s, form)) for s in scores], colour)
+        for colour, (name, scores) in enumerate(drawn.items())
+    ]
     steps = sorted({s.step for scores in drawn.values() for s in scores})
     left = len(lines) - len(drawn)
+    counts = sorted({s.n for scores in drawn.values() for s in scores})
+    n = f"n {counts[0]:,}" if len(counts) == 1 else f"n {counts[0]:,} to {counts[-1]:,}"
     return line_chart(
         title,
         series,
         x_label="step",
         x_format=lambda x: f"{x:.0f}",
         y_format=form,
-        y_range=limits,
+        y_range=(0.0, 1.0) if board.is_share(metric) else None,
         markers=True,
         x_ticks=[float(s) for s in evenly(steps, 7)],
-        note=f"{left} more are in the table only." if left else "",
+        note=f"{n}; {left} more are in the table only." if left else f"{n}.",
     )
 
 
-def _table(title: str, lines: dict[str, list[Score]]) -> Markup:
-    """A row for each name, a column for each model."""
-    steps = sorted({s.step for scores in lines.values() for s in scores})
+def _by_length(board: Board, family: str, unit: str) -> Markup:
+    """The headline over the length bins, the base against the last model: where reading breaks down."""
+    bins, metric = board.bins(family), board.headline
+    if len(bins) < 2:
+        return Markup("")
+    steps = [s for s in dict.fromkeys((board.steps[0], board.steps[-1])) if any(board.at(s, metric, b) for b in bins)]
+    form, places = board.axis_form(metric), {math.log2(bin_end(b)): bin_title(b) for b in bins}
+    series = []
+    for step in steps:
+        scores = [(b, s) for b in bins if (s := board.at(step, metric, b)) and s.n]
+        points = [Point(math.log2(bin_end(b)), s.mean, *s.ci95, note=_note(s, form)) for b, s in scores]
+        if points:
+            series.append(Series(model_name(step), points, 0 if step else 7))
+    if not series:
+        return Markup("")
+    return line_chart(
+        f"{board.title}, {metric}, by length",
+        series,
+        x_label=unit,
+        x_format=lambda x: places[x].removeprefix("≤ "),
+        y_format=form,
+        y_range=(0.0, 1.0) if board.is_share(metric) else None,
+        markers=True,
+        x_ticks=[math.log2(bin_end(bins[i])) for i in evenly(range(len(bins)), 6)],
+        note="Each point is a bin up to so many tokens.",
+    )
+
+
+def _note(s: Score, form: Format) -> str:
+    return f"95% {form(s.ci95[0])} to {form(s.ci95[1])}, n {s.n}"
+
+
+def compared(board: Board) -> Markup:
+    """The headline's paired differences: every checkpoint against the base, and the last one by type."""
+    metric = board.headline + MINUS_BASE
+    trained = [s for s in board.steps if s and board.at(s, metric)]
+    if not trained:
+        return Markup("")
+    form = board.form(metric)
+    pairs = [(f"step {s} − base", board.at(s, metric)) for s in evenly(trained, MOST_STEPS)]
+    pairs += [
+        (f"step {trained[-1]} − base, {g.replace('_', ' ')}", board.at(trained[-1], metric, g))
+        for g in ("all_bins", *board.kinds)
+    ]
+    rows = [Difference(f"{label} (n {s.n})", s.mean, *s.ci95, _interval(s, form)) for label, s in pairs if s and s.n]
+    unit = ", percentage points" if board.is_share(metric) else ""
+    note = "The same rows on both sides; paired 95% intervals; right of zero is better; grey spans zero."
+    title = f"{board.title}, {board.headline}: differences{unit}"
+    return differences(title, rows, x_format=board.axis_form(metric), note=note) if rows else Markup("")
+
+
+def _conventions(board: Board) -> Markup:
+    """All rows under every convention, and the bin-weighted overall, at every model."""
     rows: list[list[Child]] = []
-    for name, scores in lines.items():
-        form, _ = _format(scores)
-        by_step = {s.step: score_cell(s, percent if form is axis_percent else form) for s in scores}
-        rows.append([name, *(by_step.get(step, "not measured") for step in steps)])
-    return table(["", *(model_name(s) for s in steps)], rows, caption=title)
+    for group, said in (("all", ""), ("all_bins", "bins weighted alike")):
+        for metric in board.conventions:
+            scores = {s.step: s for s in board.over_steps(metric, group)}
+            if scores and (group == "all" or metric == board.headline):
+                name = tag("strong", metric) if metric == board.headline else metric
+                rows.append([join([name, tag("small", said)]) if said else name, *_cells(board, metric, scores)])
+                if differ := {s.step: s for s in board.over_steps(metric + MINUS_BASE, group) if s.step}:
+                    label = join([metric, tag("small", f"− base, paired{', ' + said if said else ''}")])
+                    rows.append([label, *_cells(board, metric + MINUS_BASE, differ, without="")])
+    for metric, name in (
+        ("cut", "answers cut by length"),
+        ("thinking_tokens", "thinking tokens a row"),
+        ("tokens", "tokens a row"),
+    ):
+        if scores := {s.step: s for s in board.over_steps(metric)}:
+            rows.append([name, *_cells(board, metric, scores)])
+    return table(["", *models(board.steps)], rows, caption=f"{board.title}, all rows")
+
+
+def _cells(board: Board, metric: str, scores: dict[int, Score], without: str = "not measured") -> list[Child]:
+    return [score_cell(scores[s], board.form(metric)) if s in scores else without for s in board.steps]
+
+
+def _published(board: Board) -> Markup:
+    """The measured base and last model beside the paper's numbers: for official rows alone, in the paper's convention."""
+    numbers = [] if board.synthetic else of_benchmark(board.benchmark)
+    metric = numbers[0].metric if numbers else ""
+    steps = list(dict.fromkeys(s for s in (board.steps[0], board.steps[-1]) if board.at(s, metric)))
+    if not numbers or not steps:
+        return Markup("")
+    papers, groups = list(dict.fromkeys(p.model for p in numbers)), list(dict.fromkeys(p.group for p in numbers))
+    values = {(p.model, p.group): p.value for p in numbers}
+    rows: list[list[Child]] = []
+    for group in groups:
+        measured = [board.at(s, metric, group) for s in steps]
+        shown = [score_cell(s, board.form(metric)) if s else "not measured" for s in measured]
+        rows.append([group, *shown, *(f"{100 * values[m, group]:.2f}%" if (m, group) in values else "–" for m in papers)])
+    head = [join([model_name(s), tag("small", "measured here")]) for s in steps]
+    head += [join([m, tag("small", PUBLISHED)]) for m in papers]
+    note = (
+        f"The paper's protocol: {PROTOCOL}. Compare only if the recipe asks the same rows in the same way (preset acc_paper)."
+    )
+    caption = f"{board.title}, {metric}, beside the paper's numbers"
+    return join([table(["", *head], rows, caption=caption), tag("p", note, class_="note")])
+
+
+def _heat(board: Board, family: str, unit: str) -> Markup:
+    """Checkpoint × length bin: the headline, and the share of answers cut by length."""
+    bins = board.bins(family)
+    tables = []
+    for metric, said in ((board.headline, board.headline), ("cut", "share of answers cut by length")):
+        rows = [
+            (model_name(step), [_heat_cell(board.at(step, metric, b), board.form(metric)) for b in bins])
+            for step in board.steps
+        ]
+        if board.is_share(metric) and any(c.value is not None for _, cells in rows for c in cells):
+            caption = f"{board.title}, {said}, by length ({unit})"
+            tables.append(heat_table(["", *(bin_title(b) for b in bins)], rows, caption=caption, cost=metric == "cut"))
+    return join(tables)
+
+
+def _heat_cell(score: Score | None, form: Format) -> Cell:
+    if score is None:
+        return Cell(None, "–")
+    lost = f", {score.skipped} skipped" if score.skipped else ""
+    return Cell(score.mean, form(score.mean), f"n {score.n}{lost}") if score.n else Cell(None, "–", f"n 0{lost}")
+
+
+def _slices(board: Board) -> Markup:
+    """Every convention by type and by length, folded."""
+    rows: list[list[Child]] = []
+    for group in [*board.kinds, *board.bins(STUDENT), *board.bins(OFFICIAL)]:
+        for metric in (m for c in board.conventions for m in (c, c + MINUS_BASE)):
+            if scores := {s.step: s for s in board.over_steps(metric, group)}:
+                label = f"{group.replace('_', ' ')}, {metric.replace(MINUS_BASE, ' − base')}"
+                rows.append(
+                    [label, *_cells(board, metric, scores, without="–" if metric.endswith(MINUS_BASE) else "not measured")]
+                )
+    if not rows:
+        return Markup("")
+    inner = table(["", *models(board.steps)], rows, caption=f"{board.title}, by slice")
+    return tag("details", tag("summary", f"{board.title}, every slice"), inner)
