@@ -1,34 +1,29 @@
 """Generation with transformers in process, for models small enough to sit beside the training: batched, with a KV cache.
 
 A batch is padded on the left, with an attention mask and positions that count from each prompt's first token, so a row's
-tokens are those that the model generates for it alone (up to rounding). The gold answer's likelihood comes from a copy of the
-same cache: the prompt, which is nearly all of the work, is read once.
+tokens are those that the model generates for it alone (up to rounding). A prompt is read once, in pieces: several answers to
+it, and the likelihood of the gold answer, begin at copies of the same cache.
 """
 
 from __future__ import annotations
 
 import copy
 import gc
-import hashlib
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from itertools import chain, groupby
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
-from transformers.integrations import deepspeed as hf_deepspeed
-from transformers.utils import logging as hf_logging
+from torch.nn.functional import cross_entropy
+from transformers import DynamicCache
 
-from acc.errors import UserError
+from acc.evaluate.loading import fingerprint_of, load_whole
 from acc.evaluate.questions import Answer, Question
-from acc.records.adapters import BASE
-from acc.stage.seeds import seed_for
+from acc.evaluate.sampling import Sampler
 
-MAX_PARAMETERS = 3_000_000_000
-"""The largest model generated from in process: 12 GB in float32."""
 MAX_ELEMENTS = 2**28
-"""Largest temporary tensor of a batch (its attention mask, its target's logits), elements; 1 GiB in float32."""
+"""Largest temporary tensor (an attention mask, logits), elements; 1 GiB in float32."""
 
 
 class InProcess:
@@ -38,10 +33,11 @@ class InProcess:
         checkpoint: a folder, or a hub id.
         stop_id: the token that ends a turn.
         decode: token ids → text with control tokens.
-        batch_tokens: longest batch of prompts, tokens with padding; a longer prompt goes alone.
+        batch_tokens: longest batch of prompts, tokens with padding, several answers to one counted each; a longer prompt goes
+            alone, and its answers one after the other.
+        prefill_tokens: of a batch of prompts read at once, tokens.
         device: where it runs; None takes this process's GPU, or the CPU.
-        temperature: 0 is greedy.
-        seed: of sampling; a row's draws depend on it and the row alone.
+        temperature, top_p, top_k, seed: as `Sampler` takes them.
 
     Raises:
         UserError: the checkpoint is not there, too large, or not whole.
@@ -54,29 +50,36 @@ class InProcess:
         stop_id: int,
         decode: Callable[[list[int]], str],
         batch_tokens: int = 65_536,
+        prefill_tokens: int = 8_192,
         revision: str | None = None,
         trust_remote_code: bool = False,
         device: torch.device | None = None,
         temperature: float = 0.0,
+        top_p: float = 1.0,
+        top_k: int = 0,
         seed: int = 0,
     ) -> None:
-        self.stop_id, self.decode, self.batch_tokens = stop_id, decode, batch_tokens
-        self.temperature, self.seed = temperature, seed
+        self.stop_id, self.decode = stop_id, decode
+        self.batch_tokens, self.prefill_tokens = batch_tokens, prefill_tokens
+        self.sampler = Sampler(temperature, top_p, top_k, seed)
         self.device = device or _device()
-        options = {"revision": revision, "trust_remote_code": trust_remote_code}
-        self._model = _load(checkpoint, options).to(self.device).eval()
+        self._model = load_whole(checkpoint, {"revision": revision, "trust_remote_code": trust_remote_code})
+        self._model = self._model.to(self.device).eval()
         config = self._model.config.get_text_config()
         self.scores_targets = True
         self.window: int = config.max_position_embeddings
         """Longest prompt and answer together, tokens."""
-        self._vocab: int = config.vocab_size
-        self.fingerprint = _fingerprint(self._model)
+        self._vocabulary: int = config.vocab_size
+        self.fingerprint = fingerprint_of(self._model)
         """Hash of the weights: another checkpoint never inherits this one's answers."""
 
     def answer(self, questions: Sequence[Question]) -> Iterator[list[tuple[Question, Answer]]]:
-        """Answer questions, the shortest first; yields each batch as soon as it is done."""
-        for batch in batches(questions, self.batch_tokens, self._vocab):
-            yield list(zip(batch, self._answer(batch), strict=True))
+        """Answer questions, the shortest first; yields each batch as soon as it is done.
+
+        An answer's `seconds` are an even share of its batch's.
+        """
+        for batch in batches(questions, self.batch_tokens, self._vocabulary):
+            yield self._answer(batch)
 
     def close(self) -> None:
         """Give the memory back."""
@@ -86,182 +89,146 @@ class InProcess:
             torch.cuda.empty_cache()
 
     @torch.inference_mode()
-    def _answer(self, batch: list[Question]) -> list[Answer]:
-        longest = max(len(q.prompt) for q in batch)
-        pads = [longest - len(q.prompt) for q in batch]
+    def _answer(self, batch: list[list[Question]]) -> list[tuple[Question, Answer]]:
+        begun = time.perf_counter()
+        prompts = [group[0].prompt for group in batch]
+        longest = max(map(len, prompts))
+        pads = [longest - len(p) for p in prompts]
         # A pad is any id: it is masked, and its position is never read.
-        ids = self._tensor([[0] * pad + list(q.prompt) for pad, q in zip(pads, batch, strict=True)])
+        ids = self._tensor([[0] * pad + list(p) for pad, p in zip(pads, prompts, strict=True)])
         mask = (torch.arange(longest, device=self.device) >= self._tensor(pads)[:, None]).long()
-        positions = (mask.cumsum(1) - 1).clamp(min=0)
         cache = DynamicCache(config=self._model.config)
-        out = self._forward(ids, mask, positions, cache, last_only=True)
-        losses = (
-            self._likelihoods(batch, mask, copy.deepcopy(cache), out) if any(q.target for q in batch) else [None] * len(batch)
-        )
-        generated, stopped = self._decode(batch, mask, cache, out[:, -1])
+        for piece in self._read(ids, mask, cache):
+            last = piece
+        losses = self._likelihoods([group[0] for group in batch], mask, cache, last)
+        answered = list[tuple[Question, list[int], bool, float | None]]()
+        wanted = [(row, question) for row, group in enumerate(batch) for question in group]
+        at_once = max(1, self.batch_tokens // longest)
+        for start in range(0, len(wanted), at_once):
+            part = wanted[start : start + at_once]
+            generated = self._generate(part, mask, cache, last[:, -1])
+            answered += [(q, *g, losses[row]) for (row, q), g in zip(part, generated, strict=True)]
+        share = (time.perf_counter() - begun) / len(wanted)
         return [
-            Answer(self.decode(ids), len(ids), "stop" if stop else "length", nll=nll)
-            for ids, stop, nll in zip(generated, stopped, losses, strict=True)
+            (q, Answer(self.decode(ids), len(ids), "length" if cut else "stop", nll=nll, seconds=share))
+            for q, ids, cut, nll in answered
         ]
 
-    def _decode(
-        self, batch: list[Question], mask: torch.Tensor, cache: DynamicCache, logits: torch.Tensor
-    ) -> tuple[list[list[int]], list[bool]]:
-        """Decode from the prompts' cache. `logits` [batch, vocabulary] are those of the last prompt token."""
-        draws = [self._generator(q) for q in batch]
-        generated: list[list[int]] = [[] for _ in batch]
-        stopped = [False] * len(batch)
-        position = mask.sum(1)
-        while True:
-            tokens = self._pick(logits, draws)
-            for i, token in enumerate(tokens.tolist()):
-                if not stopped[i] and len(generated[i]) < batch[i].max_new_tokens:
-                    stopped[i] = token == self.stop_id
-                    if not stopped[i]:
-                        generated[i].append(token)
-            if all(s or len(g) >= q.max_new_tokens for s, g, q in zip(stopped, generated, batch, strict=True)):
-                return generated, stopped
-            mask = torch.cat([mask, mask.new_ones(len(batch), 1)], dim=1)
-            logits = self._forward(tokens[:, None], mask, position[:, None], cache, last_only=True)[:, -1]
-            position = position + 1
+    def _generate(
+        self, asked: list[tuple[int, Question]], mask: torch.Tensor, cache: DynamicCache, logits: torch.Tensor
+    ) -> list[tuple[list[int], bool]]:
+        """Go on from the prompts' cache, which stays as it is: of each question the tokens, and whether they were cut.
+
+        Args:
+            asked: (row of the cache, question).
+            mask: [prompts, longest prompt], 0 at padding.
+            logits: [prompts, vocabulary] of the last prompt token.
+        """
+        draws = [self.sampler.draws(q) for _, q in asked]
+        generated: list[list[int]] = [[] for _ in asked]
+        cut = [False] * len(asked)
+        going = {i for i, (_, q) in enumerate(asked) if q.max_new_tokens}
+        running = sorted(going)
+        if running:
+            rows = self._tensor([asked[i][0] for i in running])
+            cache, mask, logits = _taken(cache, rows), mask[rows], logits[rows]
+        while going:
+            if 2 * len(going) <= len(running):  # a row that is done costs as much as one that is not
+                rows = self._tensor([row for row, i in enumerate(running) if i in going])
+                running = sorted(going)
+                cache, mask, logits = _taken(cache, rows), mask[rows], logits[rows]
+            tokens = self.sampler.pick(logits, [draws[i] for i in running])
+            for i, token in zip(running, tokens.tolist(), strict=True):
+                if i not in going:
+                    continue
+                if token != self.stop_id:
+                    generated[i].append(token)
+                cut[i] = token != self.stop_id and len(generated[i]) == asked[i][1].max_new_tokens
+                if token == self.stop_id or cut[i]:
+                    going.remove(i)
+            if going:
+                mask = torch.cat([mask, mask.new_ones(len(running), 1)], dim=1)
+                logits = next(self._read(tokens[:, None], mask, cache))[:, -1]
+        return list(zip(generated, cut, strict=True))
 
     def _likelihoods(
         self, batch: list[Question], mask: torch.Tensor, cache: DynamicCache, last: torch.Tensor
     ) -> list[float | None]:
-        """Mean NLL of each row's scored target tokens. `last` [batch, 1, vocabulary] predicts the target's first token."""
-        longest = max(len(q.target) for q in batch)
-        targets = self._tensor([list(q.target) + [0] * (longest - len(q.target)) for q in batch])
-        # Padding on the right needs no mask: no scored token comes after it.
-        grown = torch.cat([mask, mask.new_ones(len(batch), longest)], dim=1)
-        positions = mask.sum(1, keepdim=True) + torch.arange(longest, device=self.device)
-        logits = self._forward(targets, grown, positions, cache, last_only=False)
-        logits = torch.cat([last, logits[:, :-1]], dim=1)
-        losses: list[float | None] = []
-        for i, question in enumerate(batch):
-            start, end = question.scored
-            loss = torch.nn.functional.cross_entropy(logits[i, start:end].float(), targets[i, start:end])
-            losses.append(float(loss) if end > start else None)
-        return losses
+        """Mean NLL of each row's scored target tokens. `last` [rows, 1, vocabulary] predicts the target's first token."""
+        ends = [q.scored[1] for q in batch]
+        if not (longest := max(ends)):
+            return [None] * len(batch)
+        targets = self._tensor([list(q.target[:end]) + [0] * (longest - end) for q, end in zip(batch, ends, strict=True)])
+        # Padding on the right needs no mask: no scored token comes after it. What the last token predicts is not asked.
+        grown = torch.cat([mask, mask.new_ones(len(batch), longest - 1)], dim=1)
+        sums, at = [0.0] * len(batch), 0
+        for logits in chain([last], self._read(targets[:, :-1], grown, _taken(cache), every=True)):
+            for row, question in enumerate(batch):
+                start, end = (min(max(edge - at, 0), logits.shape[1]) for edge in question.scored)
+                wanted = targets[row, at + start : at + end]
+                sums[row] += float(cross_entropy(logits[row, start:end].float(), wanted, reduction="sum"))
+            at += logits.shape[1]
+        counts = [q.scored[1] - q.scored[0] for q in batch]
+        return [total / n if n else None for total, n in zip(sums, counts, strict=True)]
 
-    def _forward(
-        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache, *, last_only: bool
-    ) -> torch.Tensor:
-        """Logits [batch, 1 or tokens, vocabulary]; the cache grows by the tokens."""
-        out = self._model(
-            input_ids=ids,
-            # Without padding there is nothing to mask but the future, which attention does faster by itself.
-            attention_mask=None if bool(mask.all()) else mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1 if last_only else 0,
-        )
-        logits: torch.Tensor = out.logits
-        return logits
+    def _read(
+        self, ids: torch.Tensor, mask: torch.Tensor, cache: DynamicCache, *, every: bool = False
+    ) -> Iterator[torch.Tensor]:
+        """Read `ids` [rows, new] over the cache, which grows by them, in pieces within the limits.
 
-    def _pick(self, logits: torch.Tensor, draws: list[torch.Generator]) -> torch.Tensor:
-        """The next token of each row, [batch]. argmax of logits / T plus Gumbel noise is a draw from softmax(logits / T)."""
-        if not self.temperature:
-            return logits.argmax(-1)
-        uniform = torch.stack([torch.rand(logits.shape[-1], generator=g, dtype=torch.float64) for g in draws])
-        noise = -torch.log(-torch.log(uniform.clamp(min=1e-300)))
-        return (logits.double() / self.temperature + noise.to(self.device)).argmax(-1)
+        Args:
+            mask: [rows, cached and new], 0 at padding.
 
-    def _generator(self, question: Question) -> torch.Generator:
-        seed = seed_for(self.seed, "generate", question.row, question.condition)
-        return torch.Generator().manual_seed(seed)
+        Returns:
+            Of each piece the logits [rows, its tokens or the last alone, vocabulary].
+        """
+        (rows, new), seen = ids.shape, mask.shape[1]
+        widest = max(seen, self._vocabulary if every else 1)
+        size = max(1, min(self.prefill_tokens // rows, MAX_ELEMENTS // (rows * widest)))
+        positions = (mask.cumsum(1) - 1).clamp(min=0)[:, seen - new :]
+        # Without padding there is nothing to mask but the future, which attention does faster by itself.
+        padded = not bool(mask.all())
+        for start in range(0, new, size):
+            end = min(start + size, new)
+            yield self._model(
+                input_ids=ids[:, start:end],
+                attention_mask=mask[:, : seen - new + end] if padded else None,
+                position_ids=positions[:, start:end],
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=0 if every else 1,
+            ).logits
 
     def _tensor(self, values: list[Any]) -> torch.Tensor:
         return torch.tensor(values, dtype=torch.long, device=self.device)
 
 
-def batches(questions: Sequence[Question], batch_tokens: int, vocabulary: int) -> Iterator[list[Question]]:
-    """Cut questions, sorted by length, into batches within `batch_tokens` and `MAX_ELEMENTS`, of one question at least."""
+def batches(questions: Sequence[Question], batch_tokens: int, vocabulary: int) -> Iterator[list[list[Question]]]:
+    """Cut questions, the shortest first, into batches: lists of those that differ in `sample` only, which share a prompt.
 
-    def size(batch: list[Question]) -> bool:
-        rows, longest = len(batch), max(len(q.prompt) for q in batch)
-        target = max(len(q.target) for q in batch)
-        return rows * longest <= batch_tokens and rows * max(longest**2, (target + 1) * vocabulary) <= MAX_ELEMENTS
-
-    batch: list[Question] = []
-    for question in sorted(questions, key=lambda q: (len(q.prompt), q.row, q.condition)):
-        if batch and not size([*batch, question]):
+    A batch is within `batch_tokens`, its logits within `MAX_ELEMENTS`; it holds one prompt at least.
+    """
+    found = sorted(questions, key=lambda q: (len(q.prompt), q.row, q.condition, q.sample))
+    batch, rows = list[list[Question]](), 0
+    for _, alike in groupby(found, key=lambda q: (q.row, q.condition, tuple(q.prompt))):
+        group = list(alike)
+        rows += len(group)
+        if batch and (rows * len(group[0].prompt) > batch_tokens or rows * vocabulary > MAX_ELEMENTS):
             yield batch
-            batch = []
-        batch.append(question)
+            batch, rows = [], len(group)
+        batch.append(group)
     if batch:
         yield batch
 
 
+def _taken(cache: DynamicCache, rows: torch.Tensor | None = None) -> DynamicCache:
+    """A cache that begins with some rows of another (None: all), which stays as it is: a cache grows by new tensors."""
+    found = copy.copy(cache)
+    found.layers = [copy.copy(layer) for layer in cache.layers]
+    if rows is not None:
+        found.batch_select_indices(rows)
+    return found
+
+
 def _device() -> torch.device:
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
-
-
-def _load(checkpoint: str, options: dict[str, Any]) -> Any:
-    """The model in float32 with stock attention, every weight from the checkpoint."""
-    with _without_zero3(), _without_progress_bars():
-        try:
-            base = Path(checkpoint) / BASE
-            config = AutoConfig.from_pretrained(base if base.is_dir() else checkpoint, **options)
-            with torch.device("meta"):
-                empty = AutoModelForCausalLM.from_config(config, trust_remote_code=options["trust_remote_code"])
-            _refuse_large(checkpoint, sum(p.numel() for p in empty.parameters()))
-            model, found = AutoModelForCausalLM.from_pretrained(
-                checkpoint, config=config, dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True, **options
-            )
-        except (OSError, ValueError) as e:
-            reason = str(e).split("\n")[0].rstrip(".")
-            raise UserError(f"the checkpoint cannot be loaded ({reason})", where=checkpoint) from e
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if found[kind]:
-            names = sorted(map(str, found[kind]))
-            raise UserError(
-                f"{len(names)} {kind.replace('_', ' ')} in the weights ({names[0]} first): this would not be the trained model",
-                where=checkpoint,
-                mend="Take a whole checkpoint of the architecture that its config.json names",
-            )
-    return model
-
-
-def _refuse_large(checkpoint: str, parameters: int) -> None:
-    if parameters > MAX_PARAMETERS:
-        raise UserError(
-            f"the model has {parameters / 1e9:.1f}B parameters, too many to generate from in process "
-            f"(at most {MAX_PARAMETERS // 10**9}B)",
-            where=checkpoint,
-            mend="Leave out evaluate.held_out and evaluate.benchmarks, answer with a server and use `acc grade`",
-        )
-
-
-@contextmanager
-def _without_zero3() -> Iterator[None]:
-    """Inside a ZeRO-3 training process transformers would cut every model that it loads into shards: not this one."""
-    reference = hf_deepspeed._hf_deepspeed_config_weak_ref
-    config = reference() if reference is not None else None
-    hf_deepspeed.unset_hf_deepspeed_config()
-    try:
-        yield
-    finally:
-        if config is not None:
-            hf_deepspeed.set_hf_deepspeed_config(config)
-
-
-@contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    """No bar for every checkpoint and process amid the training's own output."""
-    shown = hf_logging.is_progress_bar_enabled()
-    hf_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            hf_logging.enable_progress_bar()
-
-
-def _fingerprint(model: Any) -> str:
-    """Hash of names and values of all weights."""
-    found = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        found.update(name.encode())
-        found.update(value.detach().cpu().contiguous().view(torch.uint8).numpy())
-    return found.hexdigest()[:32]

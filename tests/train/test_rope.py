@@ -14,7 +14,7 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 import acc.train
 from acc.errors import UserError
-from acc.evaluate.generation import _load
+from acc.evaluate.loading import load_whole
 from acc.recipe import Recipe
 from acc.records.sequences import SequenceStore
 from acc.train.rope import apply_rope, check_window
@@ -110,6 +110,6 @@ def test_adapters_are_evaluated_with_the_scaling(tmp_path: Path) -> None:
     packed = make_pack(tmp_path / "pack", [(0, [(100, [(90, 100)])])])
     recipe = make_recipe(student, model={"rope": YARN}, lora={"rank": 2})
     acc.train.run(recipe, packed, tmp_path / "out")
-    evaluated = _load(str(tmp_path / "out" / "checkpoint-1"), {"trust_remote_code": False})
+    evaluated = load_whole(str(tmp_path / "out" / "checkpoint-1"), {"trust_remote_code": False})
     assert evaluated.config.rope_parameters["rope_type"] == "yarn"
     assert any("lora" in name for name, _ in evaluated.named_parameters())
