@@ -13,9 +13,9 @@ from acc.html.numbers import Format
 from acc.html.page import Child, Markup, absent, join, section, table, tag
 from acc.records.published import PROTOCOL, of_benchmark
 from acc.records.scores import Score
-from acc.report.boards import MINUS_BASE, OFFICIAL, STUDENT, Board, bin_end, bin_title, boards, models
+from acc.report.boards import MINUS_BASE, OFFICIAL, STUDENT, Board, bin_end, bin_title, boards
+from acc.report.cells import evenly, model_name, score_cell
 from acc.report.files import RunFiles
-from acc.report.held_out import evenly, model_name, score_cell
 
 MOST_STEPS = 8
 """Checkpoints compared with the base one by one; of more, so many evenly, the last among them."""
@@ -186,7 +186,7 @@ def _conventions(board: Board) -> Markup:
     ):
         if scores := {s.step: s for s in board.over_steps(metric)}:
             rows.append([name, *_cells(board, metric, scores)])
-    return table(["", *models(board.steps)], rows, caption=f"{board.title}, all rows")
+    return table(["", *map(model_name, board.steps)], rows, caption=f"{board.title}, all rows")
 
 
 def _cells(board: Board, metric: str, scores: dict[int, Score], without: str = "not measured") -> list[Child]:
@@ -250,5 +250,5 @@ def _slices(board: Board) -> Markup:
                 )
     if not rows:
         return Markup("")
-    inner = table(["", *models(board.steps)], rows, caption=f"{board.title}, by slice")
+    inner = table(["", *map(model_name, board.steps)], rows, caption=f"{board.title}, by slice")
     return tag("details", tag("summary", f"{board.title}, every slice"), inner)

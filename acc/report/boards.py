@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -154,8 +153,3 @@ def bin_end(group: str) -> int:
     """The longest prompt of a bin, tokens."""
     found = BIN.fullmatch(group)
     return int(found["end"]) if found else 0
-
-
-def models(steps: Iterable[int]) -> list[str]:
-    """What the steps are called: "base", "step 45"."""
-    return [f"step {s}" if s else "base" for s in steps]

@@ -16,9 +16,9 @@ from acc.stage.manifest import Manifest, read_manifest
 
 STAGES = ("compile", "pack", "train", "evaluate")
 CHECKPOINT_MARKER = "acc_checkpoint.json"
-CONDITIONS = ("full", "no_support", "question_only")
+CONDITIONS = ("full", "no_support", "exchanged", "question_only")
 
-HELD_OUT = ("sample_id", "condition", "domain", "exact", "nll")
+HELD_OUT = ("sample_id", "condition", "domain", "bin", "exact", "nll")
 """What is kept of a held-out answer; its text stays on disk."""
 
 
@@ -111,7 +111,7 @@ class RunFiles:
     def log(self) -> list[dict[str, Any]]:
         """The training log's lines with a loss, by step; of a step logged again after a resume, the last."""
         path = self._there("train/log.jsonl")
-        lines = {int(r["step"]): r for r in self._lines(path) if "loss" in r and "step" in r} if path else {}
+        lines = {int(r["step"]): r for _, r in self.lines(path) if "loss" in r and "step" in r} if path else {}
         return [lines[step] for step in sorted(lines)]
 
     @cached_property
@@ -125,31 +125,56 @@ class RunFiles:
             ) from e
 
     @cached_property
+    def best(self) -> int | None:
+        """The step that `train.best` chose, if it chose one."""
+        path = self._there("train/best.json")
+        try:
+            step = json.loads(path.read_text(encoding="utf-8"))["step"] if path else None
+        except (ValueError, KeyError, TypeError):
+            self._note("an unreadable train/best.json")
+            return None
+        return step if isinstance(step, int) else None
+
+    @cached_property
+    def responses(self) -> dict[str, dict[int, Path]]:
+        """Suite → step → its file of responses."""
+        found: dict[str, dict[int, Path]] = {}
+        for path in sorted((self.folder / "evaluate" / "responses").glob("*/*.jsonl")):
+            if path.parent.name.isdigit():
+                found.setdefault(path.stem, {})[int(path.parent.name)] = path
+        return {suite: dict(sorted(steps.items())) for suite, steps in found.items()}
+
+    @cached_property
     def held_out_rows(self) -> dict[int, list[dict[str, Any]]]:
         """Held-out results question by question, by step: rows of `HELD_OUT`."""
-        found = {}
-        for path in (self.folder / "evaluate" / "responses").glob("*/held_out.jsonl"):
-            step = path.parent.name
-            if step.isdigit():
-                found[int(step)] = [{k: row.get(k) for k in HELD_OUT} for row in self._lines(path)]
-        return dict(sorted(found.items()))
+        paths = self.responses.get("held_out", {})
+        return {step: [{k: row.get(k) for k in HELD_OUT} for _, row in self.lines(path)] for step, path in paths.items()}
 
     def _there(self, name: str) -> Path | None:
         path = self.folder / name
         return path if path.is_file() else None
 
-    def _lines(self, path: Path) -> Iterator[dict[str, Any]]:
-        """The objects of a JSON Lines file. A line that is none (the last one, of a run that was killed) is noted."""
-        broken = 0
-        with path.open(encoding="utf-8", errors="replace") as f:
+    def lines(self, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The objects of a JSON Lines file, each with the offset of its line, bytes.
+
+        A line that is none (the last one, of a run that was killed) is noted.
+        """
+        broken = offset = 0
+        with path.open("rb") as f:
             for line in f:
                 try:
-                    row = json.loads(line) if line.strip() else None
+                    row = json.loads(line.decode("utf-8", "replace")) if line.strip() else None
                 except ValueError:
                     row = ()
                 if isinstance(row, dict):
-                    yield row
+                    yield offset, row
                 elif row is not None:
                     broken += 1
+                offset += len(line)
         if broken:
-            self.torn.append(f"{broken} broken {'line' if broken == 1 else 'lines'} in {path.relative_to(self.folder)}")
+            self._note(f"{broken} broken {'line' if broken == 1 else 'lines'} in {path.relative_to(self.folder)}")
+
+    def _note(self, what: str) -> None:
+        """Say once that something was left out."""
+        if what not in self.torn:
+            self.torn.append(what)

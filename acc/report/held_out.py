@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
 
 from acc.html.charts import Difference, Point, Series, differences, line_chart
 from acc.html.numbers import Format, axis_percent, axis_points, axis_signed, compact, percent, points, signed, two
 from acc.html.page import Child, Markup, absent, join, section, table, tag
 from acc.records.scores import Score
-from acc.records.stats import Mean, paired
+from acc.records.stats import Mean
+from acc.report.cells import evenly, model_name, score_cell
 from acc.report.files import CONDITIONS, RunFiles
+from acc.report.gaps import gaps
+from acc.report.questions import COLOUR, NAMES, Metric, difference
 
-Metric = Literal["exact", "nll"]
-NAMES = {"full": "all evidence", "no_support": "support removed", "question_only": "question alone"}
 Overall = dict[tuple[int, str, str], Score]
 """(step, metric, condition) → score over all questions."""
 
@@ -40,6 +40,7 @@ def held_out_section(run: RunFiles) -> Markup:
         _curves(overall, steps),
         _table(run, overall, steps, what),
         _compared(run, steps),
+        gaps(run),
     ]
     return section("effect", title, *body)
 
@@ -50,22 +51,6 @@ def _what(run: RunFiles, scores: list[Score]) -> str:
     if any(s.synthetic for s in scores) or (held and held <= run.synthetic_sources):
         return "held-out synthetic questions"
     return "held-out questions, some of them synthetic" if held & run.synthetic_sources else "held-out questions"
-
-
-def model_name(step: int) -> str:
-    """The base or a checkpoint."""
-    return f"step {step}" if step else "base"
-
-
-def difference(run: RunFiles, metric: Metric, a: tuple[int, str], b: tuple[int, str], domain: str = "") -> Mean:
-    """Paired difference a − b over the questions that both were asked; a and b are (step, condition)."""
-
-    def values(step: int, condition: str) -> dict[str, float]:
-        rows: Iterable[dict[str, Any]] = run.held_out_rows.get(step, ())
-        asked = (r for r in rows if r.get("condition") == condition and r.get(metric) is not None)
-        return {str(r["sample_id"]): float(r[metric]) for r in asked if not domain or r.get("domain") == domain}
-
-    return paired(values(*a), values(*b))
 
 
 def _verdict(run: RunFiles, overall: Overall, steps: list[int], what: str) -> Markup:
@@ -119,14 +104,13 @@ def _curves(overall: Overall, steps: list[int]) -> Markup:
         ("nll", "NLL of the right answer, nats a token (lower is better)", compact, None),
     ):
         series = []
-        for colour, condition in enumerate(CONDITIONS):
+        for condition in CONDITIONS:
             found = [overall[k] for step in steps if (k := (step, metric, condition)) in overall]
             drawn = [Point(s.step, s.mean, *s.ci95, note=f"95% {form(s.ci95[0])} to {form(s.ci95[1])}, n {s.n}") for s in found]
             if drawn:
-                series.append(Series(NAMES[condition], drawn, (0, 1, 7)[colour]))
+                series.append(Series(NAMES[condition], drawn, COLOUR[condition]))
         if series:
             note = "Step 0 is the base. Bars are 95% intervals." if 0 in steps else "Bars are 95% intervals."
-            tidy: tuple[float, float] | None = limits
             ticks = _step_ticks(steps)
             charts.append(
                 line_chart(
@@ -135,7 +119,7 @@ def _curves(overall: Overall, steps: list[int]) -> Markup:
                     x_label="step",
                     x_format=lambda x: f"{x:.0f}",
                     y_format=form,
-                    y_range=tidy,
+                    y_range=limits,
                     markers=True,
                     x_ticks=ticks,
                     note=note,
@@ -147,13 +131,6 @@ def _curves(overall: Overall, steps: list[int]) -> Markup:
 def _step_ticks(steps: Sequence[int]) -> list[float]:
     """At most seven of the evaluated steps, the first and the last among them."""
     return [float(s) for s in evenly(steps, 7)]
-
-
-def evenly(items: Sequence[int], most: int) -> list[int]:
-    """At most so many items, evenly taken, the first and the last among them."""
-    if len(items) <= most:
-        return list(items)
-    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
 
 
 def _compared(run: RunFiles, steps: list[int]) -> Markup:
@@ -226,10 +203,3 @@ def _gain_cell(gain: Mean, form: Format) -> Child:
     mean = form(gain.mean)
     interval = tag("small", f"{form(gain.ci95[0])} to {form(gain.ci95[1])}")
     return join([tag("strong", mean) if gain.excludes_zero else mean, interval, tag("small", f"n {gain.n}")])
-
-
-def score_cell(score: Score, form: Format) -> Markup:
-    """Mean, interval and n of one score, with what was skipped or failed."""
-    lost = "".join(f", {n} {word}" for n, word in ((score.skipped, "skipped"), (score.failed, "failed")) if n)
-    small = f"{form(score.ci95[0]).rstrip('%')}–{form(score.ci95[1])}"
-    return join([form(score.mean), tag("small", small), tag("small", f"n {score.n}{lost}")])

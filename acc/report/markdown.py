@@ -6,8 +6,9 @@ from pathlib import Path
 
 from acc.errors import UserError
 from acc.records.stats import Mean
+from acc.report.cells import model_name
 from acc.report.files import CONDITIONS, RunFiles
-from acc.report.held_out import NAMES, Metric, difference, model_name
+from acc.report.questions import NAMES, Metric, difference
 
 
 def held_out_table(folder: Path) -> str:

@@ -1,0 +1,28 @@
+"""What every table of scores needs: the names of the models, a choice among many steps, and a score with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from acc.html.numbers import Format
+from acc.html.page import Markup, join, tag
+from acc.records.scores import Score
+
+
+def model_name(step: int) -> str:
+    """The base or a checkpoint."""
+    return f"step {step}" if step else "base"
+
+
+def evenly(items: Sequence[int], most: int) -> list[int]:
+    """At most so many items, evenly taken, the first and the last among them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
+def score_cell(score: Score, form: Format) -> Markup:
+    """Mean, interval and n of one score, with what was skipped or failed."""
+    lost = "".join(f", {n} {word}" for n, word in ((score.skipped, "skipped"), (score.failed, "failed")) if n)
+    small = f"{form(score.ci95[0]).rstrip('%')}–{form(score.ci95[1])}"
+    return join([form(score.mean), tag("small", small), tag("small", f"n {score.n}{lost}")])
