@@ -19,6 +19,7 @@ def run(recipe: Recipe, inputs: Mapping[str, Sequence[Path]], out: Path) -> Mani
     """Compile the trajectories of all sources into `out`; see `acc.compile.pipeline.run`."""
     from acc.compile.pipeline import run as run_stage
 
+    recipe.check_sources()
     return run_stage(recipe, inputs, out)
 
 
@@ -26,4 +27,5 @@ def dry_run(recipe: Recipe, inputs: Mapping[str, Sequence[Path]], out: Path) -> 
     """Say what asking the recipe's teacher will cost; see `acc.compile.pipeline.dry_run`."""
     from acc.compile.pipeline import dry_run as estimate_stage
 
+    recipe.check_sources()
     return estimate_stage(recipe, inputs, out)

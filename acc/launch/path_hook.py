@@ -24,7 +24,7 @@ def recipe_hook(path: str) -> RecipeFinder:
             head = f.read(65_536)
     except (OSError, ValueError):
         raise ImportError from None
-    if not any(line.startswith(("sources:", "extends:")) for line in head.splitlines()):
+    if not any(line.startswith(("sources:", "extends:", "evaluate:")) for line in head.splitlines()):
         raise ImportError
     return RecipeFinder(path)
 

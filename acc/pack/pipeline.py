@@ -35,8 +35,10 @@ def run(recipe: Recipe, compiled: Path, out: Path, *, workers: int | None = None
         weight 0 are counted under `counts["set_aside"]`.
 
     Raises:
-        UserError: there are no samples, they are not in order, or the mixture asks for what they cannot give.
+        UserError: the recipe has no sources, there are no samples, they are not in order, or the mixture asks for what they
+            cannot give.
     """
+    recipe.check_sources()
     samples = compiled / SAMPLES
     if not samples.is_file():
         raise UserError(f"there is no {SAMPLES}", where=str(compiled), mend="Run `acc compile` first")

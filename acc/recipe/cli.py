@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     from acc.recipe import Recipe, load_recipe
     from acc.recipe.policy import check_policies
+    from acc.recipe.preset import choice_lines
 
     if args.schema:
         print(json.dumps(Recipe.model_json_schema(), indent=1))
@@ -35,5 +36,5 @@ def main(args: argparse.Namespace) -> int:
     if args.resolved:
         print(recipe.model_dump_json(indent=1))
     else:
-        print(f"{args.recipe}: in order")
+        print(f"{args.recipe}: in order", *choice_lines(recipe.evaluate), sep="\n")
     return ExitCode.OK

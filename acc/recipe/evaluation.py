@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from acc.recipe import preset
 from acc.recipe.base import Count, Positive, Rate, Section
 
 Condition = Literal["full", "no_support", "exchanged", "question_only"]
@@ -204,6 +206,19 @@ class Evaluate(Section):
     """Tokens of prompts generated from at once in process, tokens."""
     prefill_tokens: Positive = 8_192
     """Tokens of a prompt read at once in process, tokens; bounds the activations."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, data: Any) -> Any:
+        return preset.fill(data) if isinstance(data, Mapping) else data
+
+    @model_validator(mode="after")
+    def _one_revision(self) -> Evaluate:
+        asked: dict[str, str] = {}
+        for hub in (b.hub for b in self.benchmarks if b.hub is not None):
+            if asked.setdefault(hub.dataset, hub.revision) != hub.revision:
+                raise ValueError(f"evaluate.benchmarks asks {hub.dataset} at two revisions: a run's scores are of one")
+        return self
 
     @property
     def measures_something(self) -> bool:

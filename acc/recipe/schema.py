@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
+from acc.errors import UserError
 from acc.recipe.base import Count, Section
 from acc.recipe.data import Compile, Pack, Quality, Rationale
 from acc.recipe.deepspeed import check_refused
@@ -25,8 +26,8 @@ class Recipe(Section):
     """Name of the run; its folder is runs/<name>."""
     seed: Count = 0
     """Seed of every random choice."""
-    sources: list[Source] = Field(min_length=1)
-    """Where trajectories come from."""
+    sources: list[Source] = Field(default=[])
+    """Where trajectories come from; only a recipe that does nothing but evaluate has none."""
     compile: Compile = Compile()
     """Trajectories → samples."""
     rationale: Rationale = Rationale()
@@ -72,13 +73,28 @@ class Recipe(Section):
         local = self.resolve(self.model.path)
         return str(local) if local.is_dir() else self.model.path
 
+    def check_sources(self) -> None:
+        """Refuse a recipe that only evaluates, before a stage that needs sources.
+
+        Raises:
+            UserError: there are none.
+        """
+        if not self.sources:
+            raise UserError(
+                f"the recipe {self.name!r} has no sources: there is nothing to compile, pack or train on",
+                where="sources",
+                mend="Add sources; or measure only, with `acc eval --recipe`",
+            )
+
     @model_validator(mode="after")
     def _sections_agree(self) -> Recipe:
+        if not self.sources and not self.evaluate.measures_something:
+            raise ValueError("'sources' is missing: a recipe without any must at least evaluate something")
         names = [s.name for s in self.sources]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"sources: the name {name!r} is given twice")
-        if not any(s.split == "train" and s.weight > 0 for s in self.sources):
+        if self.sources and not any(s.split == "train" and s.weight > 0 for s in self.sources):
             raise ValueError("sources: none is for training (split: train with a weight above 0)")
         if self.compile.budget_tokens > self.pack.length:
             raise ValueError(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from acc.recipe import Recipe
 
-__all__ = ["keep", "run", "train_key"]
+__all__ = ["deliver", "keep", "run", "train_key"]
 
 
 def train_key(recipe: Recipe, packed: Path) -> str:
@@ -37,13 +37,21 @@ def run(
     scores: Path | None = None,
 ) -> ExitCode:
     """Train in this process, as one of those that the launcher started or alone; see `acc.train.stage.train`."""
+    recipe.check_sources()
     from acc.train.stage import train
 
     return train(recipe, packed, out, callbacks, optimizer=optimizer, scores=scores)
 
 
-def keep(recipe: Recipe, out: Path, scores: Path) -> None:
+def keep(recipe: Recipe, out: Path, scores: Path, *, over: bool = False) -> None:
     """Name the best checkpoint and drop what need not stay, by the scores there are now; see `acc.train.keeping.keep`."""
     from acc.train import keeping
 
-    keeping.keep(recipe, out, scores)
+    keeping.keep(recipe, out, scores, over=over)
+
+
+def deliver(recipe: Recipe, out: Path, scores: Path) -> None:
+    """Append scores that came after training to log.jsonl, and tell the trackers; see `acc.train.delivery.deliver`."""
+    from acc.train import delivery
+
+    delivery.deliver(recipe, out, scores)

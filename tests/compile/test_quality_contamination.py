@@ -142,7 +142,7 @@ def test_a_benchmark_that_is_evaluated_on_rows_of_its_own_is_looked_up_there(tmp
 
 
 def test_mistakes_end_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match=r"openai/mrcr can't be had from the hub.*Go online once"):
+    with pytest.raises(UserError, match=r"openai/mrcr@main: the hub can't be reached, and its cache.*Go online once"):
         Contamination(["mrcr"], 13, Path)
     with pytest.raises(UserError, match="is not there"):
         looking(tmp_path / "none.jsonl")

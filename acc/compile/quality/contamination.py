@@ -16,6 +16,7 @@ from acc.compile.quality.grams import Hashes, grams, word_hashes, words_of
 from acc.errors import UserError
 from acc.recipe import Recipe
 from acc.stage.files import digest, file_digest, whole
+from acc.stage.hub import snapshot
 
 FEWEST_WORDS = 4
 """Different words that a run must have: a line of zeros is no text."""
@@ -81,11 +82,16 @@ class Contamination:
 
 
 def contamination_of(recipe: Recipe) -> Contamination:
-    """What the recipe names. A benchmark that it evaluates on rows of its own is looked up in those rows."""
+    """What the recipe names. A benchmark that it evaluates on rows of its own is looked up in those rows; on rows of the hub,
+    in all Parquet files of that data set at that revision, whichever of them it asks."""
     rows: dict[str, list[Path]] = {}
     for benchmark in recipe.evaluate.benchmarks:
+        if benchmark.name not in recipe.quality.decontaminate:
+            continue
         if benchmark.rows is not None:
             rows.setdefault(benchmark.name, []).append(recipe.resolve(benchmark.rows))
+        if benchmark.hub is not None:
+            rows.setdefault(benchmark.name, []).extend(snapshot(benchmark.hub.dataset, benchmark.hub.revision)[1])
     return Contamination(recipe.quality.decontaminate, recipe.quality.ngram, recipe.resolve, rows)
 
 

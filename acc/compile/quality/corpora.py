@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from acc.errors import UserError
+from acc.stage.hub import snapshot
 
 BENCHMARKS = {"mrcr": "openai/mrcr", "graphwalks": "openai/graphwalks"}
 """Names in a recipe → data sets of the hub."""
@@ -39,7 +40,7 @@ def files_of(name: str, resolve: Callable[[str], Path], rows: Sequence[Path] = (
     """
     found = [Path(p) for p in rows] if name in BENCHMARKS and rows else None
     if found is None:
-        found = [_from_hub(name)] if name in BENCHMARKS else [resolve(name)]
+        found = snapshot(BENCHMARKS[name], "main")[1] if name in BENCHMARKS else [resolve(name)]
     files = [f for path in found for f in (sorted(path.rglob("*.parquet")) if path.is_dir() else [path])]
     for file in files or found:
         if not file.is_file():
@@ -97,17 +98,3 @@ def _json_rows(file: Path) -> Iterator[Any]:
             yield from data if isinstance(data, list) else [data]
         else:
             yield from (json.loads(line) for line in f if line.strip())
-
-
-def _from_hub(name: str) -> Path:
-    """The snapshot of a benchmark, from the hub or its cache."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(BENCHMARKS[name], repo_type="dataset", allow_patterns="*.parquet"))
-    except (OSError, ValueError) as e:
-        raise UserError(
-            f"{BENCHMARKS[name]} can't be had from the hub ({type(e).__name__})",
-            where=f"quality.decontaminate {name}",
-            mend="Go online once, or name the benchmark's Parquet files (here, or as evaluate.benchmarks rows)",
-        ) from e
