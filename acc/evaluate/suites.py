@@ -3,62 +3,97 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 from acc import __version__
 from acc.chat import Layout, StudentChat
 from acc.errors import UserError
-from acc.evaluate import heldout
-from acc.evaluate.benchmarks import BENCHMARKS, Row, read_rows, write_rows
-from acc.evaluate.questions import OPEN, Answer, Question, after_thinking
+from acc.evaluate import bins, heldout
+from acc.evaluate.benchmarks import BENCHMARKS, Row, rows_of, write_rows
+from acc.evaluate.hub_rows import hub_files
+from acc.evaluate.lines import Line, length_bin
+from acc.evaluate.questions import CLOSE, OPEN, Answer, Question, after_thinking
+from acc.evaluate.scoring import benchmark_scores, held_out_scores
+from acc.evaluate.screen import screen_of
 from acc.evaluate.synthetic import make_rows
 from acc.recipe.evaluation import Benchmark, HeldOut
 from acc.recipe.schema import Recipe
-from acc.records import stats
 from acc.records.scores import Score
-from acc.stage.files import digest, file_digest
-
-T = TypeVar("T")
-Line = dict[str, Any]
-"""One response on disk: row, condition, response (raw, with control tokens), finish, tokens, and what the suite measures."""
+from acc.stage.files import digest
 
 
 class Suite(ABC):
     """Questions that share a file of responses.
 
-    `name` is the file's name; `over_long` holds the questions longer than the recipe allows, which are skipped and counted.
+    `name` is the file's name; `over_long` holds the questions longer than the recipe allows, which are skipped and counted;
+    `screen` are the rows asked where only the screen is, None where that is all of them.
     """
 
     def __init__(self, name: str, chat: StudentChat, layout: Layout) -> None:
         self.name, self.chat, self.layout = name, chat, layout
         self.questions: list[Question] = []
         self.over_long: list[Question] = []
+        self.screen: frozenset[str] | None = None
 
     def line(self, question: Question, answer: Answer) -> Line:
         """The response as it goes to disk."""
-        before = self.chat.tokenizer.decode(list(question.prompt[-8:]), keep_control=True)
-        said = after_thinking(answer.text, opened=before.rstrip().endswith(OPEN))
-        common = {
+        thinking, said = self._split(question, answer)
+        return {
             "row": question.row,
             "condition": question.condition,
+            "sample": question.sample,
+            "asked": digest([dict(m) for m in question.messages])[:16],
             "response": answer.text,
+            "reasoning": answer.reasoning,
             "finish": answer.finish,
             "tokens": answer.tokens,
+            "thinking_tokens": self.chat.count(thinking),
             "prompt_tokens": len(question.prompt),
-            "failed": not said.strip(),
+            "seconds": round(answer.seconds, 3),
+            "failed": bool(question.max_new_tokens) and not said.strip(),
+            **self.place(question),
+            **self.measure(question, said, answer),
         }
-        return {**common, **self.measure(question, said, answer)}
+
+    def is_screened(self, question: Question) -> bool:
+        """Whether a question is asked where only the screen is."""
+        return self.screen is None or question.row in self.screen
+
+    def place(self, question: Question) -> Line:
+        """Where a question belongs: row, condition, kind, bin, bin_o200k, screen."""
+        screen = self.screen is not None and question.row in self.screen
+        return {"row": question.row, "condition": question.condition, **self.slices(question), "screen": screen}
+
+    @abstractmethod
+    def slices(self, question: Question) -> Line:
+        """The kind and the length bins of a question."""
 
     @abstractmethod
     def measure(self, question: Question, said: str, answer: Answer) -> Line:
         """What is measured on one response; `said` is its text after the thinking."""
 
     @abstractmethod
-    def scores(self, step: int, lines: list[Line], skipped: list[Question], base: list[Line]) -> list[Score]:
-        """The scores of all lines. `base` are the lines of step 0, for differences."""
+    def scores(self, step: int, lines: list[Line], skipped: list[Line], base: list[Line], *, screen: bool) -> list[Score]:
+        """The scores of all lines, or of the screen's.
+
+        Args:
+            skipped: the places of questions that were not asked.
+            base: the lines of step 0, for differences.
+        """
+
+    def _split(self, question: Question, answer: Answer) -> tuple[str, str]:
+        """(thinking, answer) of a response: by the server's own `reasoning`, or at the last `</think>`."""
+        if answer.finish == "failed":
+            return "", ""
+        if answer.reasoning:
+            return answer.reasoning, after_thinking(answer.text, opened=False)
+        before = self.chat.tokenizer.decode(list(question.prompt[-8:]), keep_control=True)
+        said = after_thinking(answer.text, opened=before.rstrip().endswith(OPEN))
+        thinking = answer.text.rpartition(CLOSE)[0] if CLOSE in answer.text else answer.text.removesuffix(said)
+        return thinking.lstrip().removeprefix(OPEN), said
 
 
 class BenchmarkSuite(Suite):
@@ -69,110 +104,96 @@ class BenchmarkSuite(Suite):
         self.synthetic = entries[0].synthetic is not None
         super().__init__(f"synthetic_{name}" if self.synthetic else name, chat, recipe.pack.layout)
         self._rows: dict[str, Row] = {}
+        self._slices: dict[str, Line] = {}
         self._hashes: list[str] = []
         for number, entry in enumerate(entries):
-            generated = _synthetic_path(entry, chat, out)
-            self._add(number, entry, generated or recipe.resolve(str(entry.rows)))
+            self._add(number, entry, recipe, out)
+        if recipe.evaluate.screen is not None:
+            strata = {q.row: (str(s["kind"]), str(s["bin"])) for q in self.questions for s in [self._slices[q.row]]}
+            self.screen = screen_of(strata, recipe.evaluate.screen)
 
-    def _add(self, number: int, entry: Benchmark, path: Path) -> None:
-        columns = (*self.benchmark.graded, *self.benchmark.asked)
-        files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-        for index, row in read_rows(path, columns, limit=entry.limit):
+    def _add(self, number: int, entry: Benchmark, recipe: Recipe, out: Path) -> None:
+        rows, hashes = rows_of(entry, recipe, out, generated=_synthetic_path(entry, self.chat, out))
+        origin = entry.hub.dataset if entry.hub else str(entry.rows)
+        for index, row in rows:
             try:
-                prompt = self.chat.encode_prompt(self.benchmark.messages(row), self.layout).ids
+                messages = self.benchmark.messages(row)
+                # Four bytes an id: rows of a million tokens are many.
+                prompt = array("I", self.chat.encode_prompt(messages, self.layout).ids)
             except UserError as e:
-                raise UserError(e.what, where=f"{path} row {index}", mend=e.mend) from e
-            question = Question(f"{number}-{index}", "full", prompt, entry.max_new_tokens)
-            self._rows[question.row] = row
+                raise UserError(e.what, where=f"{origin} row {index}", mend=e.mend) from e
+            question = Question(f"{number}-{index}", "full", prompt, entry.max_new_tokens, messages=messages)
+            self._rows[question.row] = {column: row[column] for column in self.benchmark.graded}
+            self._slices[question.row] = {
+                "kind": self.benchmark.group(row),
+                "bin": length_bin(len(prompt)),
+                "bin_o200k": bins.o200k_bin(row),
+            }
             too_long = entry.max_prompt_tokens is not None and len(prompt) > entry.max_prompt_tokens
-            (self.over_long if too_long else self.questions).append(question)
-        self._hashes += [file_digest(f) for f in files]
+            samples = range(recipe.evaluate.sampling.samples)
+            (self.over_long if too_long else self.questions).extend(replace(question, sample=k) for k in samples)
+        self._hashes += hashes
+
+    def slices(self, question: Question) -> Line:
+        return self._slices[question.row]
 
     def measure(self, question: Question, said: str, answer: Answer) -> Line:
         return {"scores": self.benchmark.grade(self._rows[question.row], said)}
 
-    def scores(self, step: int, lines: list[Line], skipped: list[Question], base: list[Line]) -> list[Score]:
-        grouped, left_out = _grouped(lines, self._groups), _grouped(skipped, self._groups)
-        found = []
-        for group in sorted(grouped.keys() | left_out.keys(), key=lambda g: (g != "all", g)):
-            members = grouped.get(group, [])
-            metrics = self.benchmark.quoted if group != "all" or not members else list(members[0]["scores"])
-            for metric in metrics:
-                value = stats.mean(m["scores"][metric] for m in members)
-                found.append(
-                    Score(
-                        step, self.benchmark.name, metric, *value, group=group, synthetic=self.synthetic,
-                        skipped=len(left_out.get(group, [])), failed=sum(m["failed"] for m in members),
-                        extra={"rows": self._hashes},
-                    )
-                )  # fmt: skip
-        return found
-
-    def _groups(self, item: Line | Question) -> list[str]:
-        row, tokens = (item.row, len(item.prompt)) if isinstance(item, Question) else (item["row"], item["prompt_tokens"])
-        return ["all", self.benchmark.group(self._rows[row]), _length_bin(tokens)]
+    def scores(self, step: int, lines: list[Line], skipped: list[Line], base: list[Line], *, screen: bool) -> list[Score]:
+        return benchmark_scores(
+            step, self.benchmark.name, lines, skipped=skipped, base=base, quoted=self.benchmark.quoted,
+            synthetic=self.synthetic, screen=screen, extra={"rows": self._hashes},
+        )  # fmt: skip
 
 
 class HeldOutSuite(Suite):
-    """Questions of the held-out sources in every condition of the recipe."""
+    """Questions of the held-out sources in every condition of the recipe. All are asked at every checkpoint."""
 
     def __init__(self, recipe: Recipe, config: HeldOut, chat: StudentChat, samples: Path) -> None:
         super().__init__("held_out", chat, recipe.pack.layout)
         found, self.not_asked = heldout.read_held_out(samples, config.limit)
         self._samples = {s.sample_id: s for s in found}
-        self.questions = [
-            heldout.question(
-                s, c, chat=chat, layout=self.layout, prompt=recipe.compile.prompt, max_new_tokens=config.max_new_tokens
-            )
-            for s in found
-            for c in config.conditions
-        ]
+        self._generates = "exact" in config.measures
+        asked, self._left_out = heldout.questions(found, config, chat=chat, layout=self.layout, prompt=recipe.compile.prompt)
+        self._lengths: dict[str, int] = {}
+        for question in asked:
+            self._lengths[question.row] = max(self._lengths.get(question.row, 0), len(question.prompt))
+            # The likelihood does not vary, so the first sample alone has the target.
+            more = range(1, recipe.evaluate.sampling.samples if self._generates else 1)
+            self.questions += [question, *(replace(question, sample=k, target=(), scored=(0, 0)) for k in more)]
+
+    def slices(self, question: Question) -> Line:
+        """A row's length is that of its longest condition, so that conditions are compared within a bin."""
+        domain, length = self._samples[question.row].domain, self._lengths[question.row]
+        return {"kind": domain, "bin": length_bin(length), "bin_o200k": None}
 
     def measure(self, question: Question, said: str, answer: Answer) -> Line:
         sample = self._samples[question.row]
         return {
             "sample_id": sample.sample_id,
             "domain": sample.domain,
-            "exact": float(heldout.is_exact(sample, said, self.layout)),
+            "exact": float(heldout.is_exact(sample, said, self.layout)) if self._generates else None,
             "nll": answer.nll,
         }
 
-    def scores(self, step: int, lines: list[Line], skipped: list[Question], base: list[Line]) -> list[Score]:
-        left_out = _grouped(skipped, self._groups)
-        found = []
-        for group, members in _grouped(lines, self._groups).items():
-            compared = _grouped(base, self._groups).get(group, []) if step else []
-            for metric in ("exact", "nll"):
-                now, before = _by_condition(members, metric), _by_condition(compared, metric)
-                for condition, values in now.items():
-                    asked = [m for m in members if m["condition"] == condition]
-                    gone = sum(q.condition == condition for q in left_out.get(group, []))
-                    counts = {"skipped": gone + self.not_asked, "failed": sum(m["failed"] for m in asked)}
-                    named = {metric: stats.mean(values.values())}
-                    if condition == "full":
-                        others = [c for c in now if c != "full"]
-                        named |= {f"{metric}_minus_{c}": stats.paired(values, now[c]) for c in others}
-                    if condition in before:
-                        named[f"{metric}_minus_base"] = stats.paired(values, before[condition])
-                    found += [
-                        Score(step, "held_out", name, *value, condition=condition, group=group, **counts)
-                        for name, value in named.items()
-                    ]
-        return found
-
-    def _groups(self, item: Line | Question) -> list[str]:
-        row = item.row if isinstance(item, Question) else item["row"]
-        return ["all", *([self._samples[row].domain] if row in self._samples else [])]
+    def scores(self, step: int, lines: list[Line], skipped: list[Line], base: list[Line], *, screen: bool) -> list[Score]:
+        if screen:
+            return []
+        counts: dict[str, int] = {condition: self.not_asked + left_out for condition, left_out in self._left_out.items()}
+        return held_out_scores(step, lines, skipped=skipped, not_asked=counts, base=base)
 
 
-def generate_rows(recipe: Recipe, out: Path, chat: StudentChat) -> None:
-    """Write the recipe's synthetic rows to out/rows, where they are not there yet."""
+def prepare_rows(recipe: Recipe, out: Path, chat: StudentChat) -> None:
+    """Have all rows on disk, before several processes read them: synthetic ones in out/rows, the hub's in its cache."""
     for entry in recipe.evaluate.benchmarks:
         path = _synthetic_path(entry, chat, out)
         if path is not None and entry.synthetic is not None and not path.is_file():
             wanted = entry.synthetic
             rows = make_rows(entry.name, rows=wanted.rows, tokens=wanted.tokens, seed=wanted.seed, count=chat.count)
             write_rows(path, rows)
+        if entry.hub is not None:
+            hub_files(entry.hub, out)
 
 
 def suites_of(recipe: Recipe, compiled: Path, out: Path, chat: StudentChat) -> list[Suite]:
@@ -180,7 +201,7 @@ def suites_of(recipe: Recipe, compiled: Path, out: Path, chat: StudentChat) -> l
 
     Args:
         compiled: the folder of `acc compile`.
-        out: the folder of the evaluation, where `generate_rows` was.
+        out: the folder of the evaluation, where `prepare_rows` was.
     """
     together: dict[tuple[str, bool], list[Benchmark]] = defaultdict(list)
     for entry in recipe.evaluate.benchmarks:
@@ -197,25 +218,3 @@ def _synthetic_path(entry: Benchmark, chat: StudentChat, out: Path) -> Path | No
         return None
     key = digest([entry.synthetic.model_dump(), chat.hash, __version__])[:12]
     return out / "rows" / f"synthetic_{entry.name}-{key}.parquet"
-
-
-def _length_bin(tokens: int) -> str:
-    """The power of two that a prompt's tokens fit in, as a group's name."""
-    return f"up_to_{1 << max(tokens - 1, 0).bit_length()}_tokens"
-
-
-def _grouped(items: Iterable[T], groups: Callable[[T], list[str]]) -> dict[str, list[T]]:
-    found: dict[str, list[T]] = defaultdict(list)
-    for item in items:
-        for group in groups(item):
-            found[group].append(item)
-    return dict(found)
-
-
-def _by_condition(lines: list[Line], metric: str) -> dict[str, dict[str, float]]:
-    """Condition → row → value, where there is one."""
-    found: dict[str, dict[str, float]] = defaultdict(dict)
-    for line in lines:
-        if line[metric] is not None:
-            found[line["condition"]][line["row"]] = line[metric]
-    return dict(found)

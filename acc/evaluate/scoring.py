@@ -1,0 +1,154 @@
+"""Lines → scores. A row's value is the mean of its samples; means, intervals and pairs are over rows.
+
+A base's line counts only where the same was asked: rows of another recipe that have the same name are no pairs.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from acc.evaluate.lines import Line, bin_of, by_group, row_values
+from acc.records import stats
+from acc.records.scores import Score
+
+ALL_BINS = "all_bins"
+"""The group of the overall in which every length bin weighs the same."""
+
+Value = Callable[[Line], float | None]
+
+
+def of_convention(name: str) -> Value:
+    """A line's grade under one convention."""
+    return lambda line: line["scores"].get(name)
+
+
+COSTS: dict[str, Value] = {
+    "cut": lambda line: float(line["finish"] == "length"),
+    "thinking_tokens": lambda line: line.get("thinking_tokens"),
+    "tokens": lambda line: line.get("tokens"),
+    "seconds": lambda line: line.get("seconds"),
+}
+"""Metrics of every benchmark whose answers are known: share of answers cut by length; tokens and seconds of an answer."""
+
+
+def benchmark_scores(
+    step: int,
+    benchmark: str,
+    lines: Sequence[Line],
+    *,
+    skipped: Sequence[Line] = (),
+    base: Sequence[Line] = (),
+    quoted: Sequence[str] = (),
+    synthetic: bool = False,
+    screen: bool = False,
+    extra: Mapping[str, Any] | None = None,
+) -> list[Score]:
+    """The scores of a benchmark: for all rows, for all bins alike, and for each kind and length.
+
+    Every convention for all rows; for slices those in `quoted`, which are also compared with the base, and the costs.
+
+    Args:
+        skipped: where the rows that were not asked belong.
+        base: the lines of step 0.
+        quoted: conventions, the headline first; empty takes the first convention of the lines.
+        screen: score only the rows of the screen.
+    """
+    if screen:
+        lines, skipped = [x for x in lines if x["screen"]], [x for x in skipped if x["screen"]]
+    conventions = list(dict.fromkeys(name for line in lines for name in line["scores"])) or list(quoted)
+    quoted = quoted or conventions[:1]
+    before = _same_asked(base, lines)
+    grouped, left_out = by_group(lines), by_group(skipped)
+    found: list[Score] = []
+
+    def add(group: str, metric: str, value: stats.Mean, members: Sequence[Line], gone: Sequence[Line], **more: Any) -> None:
+        found.append(
+            Score(
+                step, benchmark, metric, *value, group=group, synthetic=synthetic, screen=screen,
+                skipped=len({x["row"] for x in gone}), failed=len({x["row"] for x in members if x["failed"]}),
+                extra={**(extra or {}), **more},
+            )
+        )  # fmt: skip
+
+    for group in sorted(grouped.keys() | left_out.keys(), key=lambda g: (g != "all", g)):
+        members, gone = grouped.get(group, []), left_out.get(group, [])
+        for metric in conventions if group == "all" else quoted:
+            values = row_values(members, of_convention(metric))
+            add(group, metric, stats.mean(values.values()), members, gone)
+            compared = stats.paired(values, row_values(before, of_convention(metric)))
+            if metric in quoted and compared.n:
+                add(group, f"{metric}_minus_base", compared, members, gone)
+        for metric, cost in COSTS.items() if any(x.get("tokens") for x in members) else ():
+            add(group, metric, stats.mean(row_values(members, cost).values()), members, gone)
+    bins = {line["row"]: bin_of(line) for line in lines}
+    if bins and None not in bins.values():
+        kind = {"bins": "o200k" if all("bin_o200k" in x and x["bin_o200k"] is not None for x in lines) else "student"}
+        for metric in quoted:
+            values = row_values(lines, of_convention(metric))
+            add(ALL_BINS, metric, _over_bins(values, bins), lines, skipped, **kind)
+            if apart := stats.differences(values, row_values(before, of_convention(metric))):
+                add(ALL_BINS, f"{metric}_minus_base", _over_bins(apart, bins), lines, skipped, **kind)
+    return found
+
+
+def held_out_scores(
+    step: int,
+    lines: Sequence[Line],
+    *,
+    skipped: Sequence[Line] = (),
+    not_asked: Mapping[str, int] | None = None,
+    base: Sequence[Line] = (),
+) -> list[Score]:
+    """The scores of held-out questions: every condition, full less each other one, and each less the base's, in every group.
+
+    Args:
+        skipped: where the questions that were not asked belong.
+        not_asked: condition → samples that can't be asked in it, number; of any group.
+        base: the lines of step 0.
+    """
+    left_out, before_by_group = by_group(skipped), by_group(_same_asked(base, lines))
+    found: list[Score] = []
+    for group, members in by_group(lines).items():
+        for metric in ("exact", "nll"):
+            now, before = _by_condition(members, metric), _by_condition(before_by_group.get(group, []), metric)
+            for condition, values in now.items():
+                gone = sum(x["condition"] == condition for x in left_out.get(group, []))
+                failed = len({x["row"] for x in members if x["condition"] == condition and x["failed"]})
+                named = {metric: stats.mean(values.values())}
+                if condition == "full":
+                    others = [c for c in now if c != "full"]
+                    named |= {f"{metric}_minus_{c}": stats.paired(values, now[c]) for c in others}
+                if condition in before:
+                    named[f"{metric}_minus_base"] = stats.paired(values, before[condition])
+                found += [
+                    Score(
+                        step, "held_out", name, *value, condition=condition, group=group,
+                        skipped=gone + (not_asked or {}).get(condition, 0), failed=failed,
+                    )
+                    for name, value in named.items()
+                ]  # fmt: skip
+    return found
+
+
+def _by_condition(lines: Sequence[Line], metric: str) -> dict[str, dict[str, float]]:
+    """Condition → row → value, where there is one."""
+    together: dict[str, list[Line]] = defaultdict(list)
+    for line in lines:
+        together[line["condition"]].append(line)
+    found = {condition: row_values(own, lambda line: line.get(metric)) for condition, own in together.items()}
+    return {condition: values for condition, values in found.items() if values}
+
+
+def _over_bins(values: Mapping[str, float], bins: Mapping[str, str | None]) -> stats.Mean:
+    together: dict[str, list[float]] = defaultdict(list)
+    for row, value in values.items():
+        together[str(bins[row])].append(value)
+    return stats.mean_of_bins(together[name] for name in sorted(together))
+
+
+def _same_asked(base: Sequence[Line], lines: Sequence[Line]) -> list[Line]:
+    """The base's lines on what `lines` answer too."""
+    asked = {(line["row"], line["condition"], line.get("asked")) for line in lines}
+    return [line for line in base if (line["row"], line["condition"], line.get("asked")) in asked]
