@@ -43,7 +43,7 @@ def check_canary(model: Any, sizes: Sizes, *, vocabulary: int, device: torch.dev
     unit = sizes.sequence * -(-10 // sizes.sequence)
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randint(vocabulary, (n * unit,), generator=generator) for n in LENGTHS)
-    with _without_dropout(model):
+    with without_dropout(model):
         packed = _hidden(model, sizes, [a, b], device)
         alone = _hidden(model, sizes, [a], device), _hidden(model, sizes, [b], device)
         rounding = ROUNDING[_type(model, device)]
@@ -104,7 +104,7 @@ def _type(model: Any, device: torch.device) -> torch.dtype:
 
 
 @contextmanager
-def _without_dropout(model: torch.nn.Module) -> Iterator[None]:
+def without_dropout(model: torch.nn.Module) -> Iterator[None]:
     """Inside, no gradients and no dropout, but training mode: outside of it Ulysses and checkpointing are off."""
     modes: dict[Any, bool] = {module: module.training for module in model.modules()}
     dropouts = {module: module.attention_dropout for module in modes if getattr(module, "attention_dropout", 0)}

@@ -48,7 +48,8 @@ def train(
 
     Args:
         packed: folder of the pack stage.
-        callbacks: one that has `attach(log)` gets a function that logs scores before training begins.
+        callbacks: before training begins, one that has `attach(log, likelihood)` gets the functions that log scores and measure
+            the likelihood of answers (`LongContextTrainer.log_scores` and `.likelihood`).
         optimizer: its name in transformers.
         scores: scores.jsonl of the evaluation, whoever writes it.
 
@@ -119,7 +120,7 @@ def train(
             )
             for callback in callbacks:
                 if hasattr(callback, "attach"):
-                    callback.attach(trainer.log_scores)
+                    callback.attach(trainer.log_scores, trainer.likelihood)
             if resume is None or resume.step < sampler.steps:
                 trainer.check_disk()
                 # The student is cut and in place; what callbacks load from now on, to evaluate it, is theirs and whole.

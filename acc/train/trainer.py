@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from acc.train.callbacks import SCORES, Flow, JsonLog, Stop
 from acc.train.canary import check_canary
 from acc.train.checkpoints import Resume, drop_old_state, seal
 from acc.train.counts import Counts
+from acc.train.delivery import Delivery
 from acc.train.disk import check_disk
 from acc.train.documents import documents_at
 from acc.train.engine import reduce_sum, uses_zero3
@@ -24,6 +26,7 @@ from acc.train.guard import Guard
 from acc.train.guarded import GuardedTrainer
 from acc.train.half_weights import name_dtype, save_master
 from acc.train.keeping import Keeping
+from acc.train.likelihood import Scored, likelihoods
 from acc.train.loading import copy_tokenizer
 from acc.train.loss import check_head, prepare_head, token_losses, token_weights, total_weight
 from acc.train.parallel import Sizes
@@ -62,10 +65,12 @@ class LongContextTrainer(GuardedTrainer):
         self.flow = Flow(
             stop, every=recipe.train.save_every_steps, steps=sampler.steps, steps_per_epoch=sampler.steps_per_epoch
         )
-        own = [
+        own: list[TrainerCallback] = [
             self.flow,
             JsonLog(out, step=resume.step if resume else 0, steps=sampler.steps, writes=loader.sizes.rank == 0),
         ]
+        if scores is not None and loader.sizes.rank == 0:
+            own.append(Delivery(out, scores, self.log_scores))
         keeping = Keeping(recipe, out, scores, writes=loader.sizes.rank == 0)
         super().__init__(model=model, args=args, callbacks=[*own, *callbacks, keeping])
         self.remove_callback(PrinterCallback)
@@ -162,9 +167,20 @@ class LongContextTrainer(GuardedTrainer):
             logs.update(self.expert_load.line(self.state.global_step))
         super().log(logs, start_time)
 
-    def log_scores(self, scores: dict[str, float]) -> None:
-        """Log an evaluation's scores for the running step; given to callbacks that have `attach`."""
-        self.log({f"{SCORES}{name}": value for name, value in scores.items()})
+    def log_scores(self, scores: dict[str, float], step: int | None = None) -> None:
+        """Log an evaluation's scores for a step, None for the running one; given to callbacks that have `attach`."""
+        running = self.state.global_step, self.state.epoch
+        if step is not None:
+            self.state.global_step, self.state.epoch = step, step / self.flow.steps_per_epoch
+        try:
+            self.log({f"{SCORES}{name}": value for name, value in scores.items()})
+        finally:
+            self.state.global_step, self.state.epoch = running
+
+    def likelihood(self, asked: Sequence[Scored]) -> list[float | None]:
+        """Mean negative log-likelihood of given answers by the model as it is now, nats a token; given to callbacks that have
+        `attach`. Every process calls it, with the same list."""
+        return likelihoods(self.model_wrapped, self._head, asked, self.sizes, device=self.args.device)
 
     def check_disk(self) -> None:
         """Raise a `UserError` in every process if the checkpoints of the rest of the run would not fit."""

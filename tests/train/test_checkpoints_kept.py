@@ -33,7 +33,7 @@ class Scored(TrainerCallback):
     def __init__(self, table: dict[int, dict[str, float]]) -> None:
         self.table = table
 
-    def attach(self, log: Any) -> None:
+    def attach(self, log: Any, likelihood: Any) -> None:
         self.log = log
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:

@@ -58,7 +58,7 @@ class At(TrainerCallback):
     def __init__(self, step: int = 0, do: Any = None) -> None:
         self.step, self.do, self.saved, self.log = step, do, list[Path](), None
 
-    def attach(self, log: Any) -> None:
+    def attach(self, log: Any, likelihood: Any) -> None:
         self.log = log
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:

@@ -9,8 +9,20 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
-from training_material import documents_of_step, launch, make_pack, make_recipe, make_student, read_log, reference, weights
+from training_material import (
+    documents_of_step,
+    launch,
+    make_pack,
+    make_recipe,
+    make_student,
+    plain_likelihoods,
+    read_log,
+    reference,
+    weights,
+)
+from transformers import AutoModelForCausalLM
 
 import acc.train
 
@@ -47,10 +59,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     skipping = {**SP2, **sgd, "guard": {"not_a_number": "skip"}, "save_every_steps": 1, "max_steps": 3}
     saving = {**SP2, "save_every_steps": 2, "keep_checkpoints": 1}
     first = [
-        *(case(f"sp-{pack}-adamw", pack, recipe=SP2) for pack in packs),
-        case("dp-mixed-sgd", "mixed", recipe=sgd, optimizer="sgd"),
+        *(case(f"sp-{pack}-adamw", pack, recipe=SP2, asks=True) for pack in packs),
+        case("dp-mixed-sgd", "mixed", recipe=sgd, optimizer="sgd", asks=True),
         case("sp-sample", "mixed", recipe={**SP2, **per_sample}, optimizer="sgd"),
-        case("adapters", "tail", recipe=adapters),
+        case("adapters", "tail", recipe=adapters, asks=True),
         case("adapters-stopped", "tail", recipe=adapters, terminate_at=3),
         case("offloaded", "tail", recipe={"parallel": {"sequence": 2, "offload": ["optimizer", "parameters"]}}),
         case("poisoned", "mixed", recipe=skipping, optimizer="sgd", poison_at=2),
@@ -157,6 +169,25 @@ def test_expert_load_is_counted_over_all_processes(runs: Path) -> None:
         counted = [(runs / name / "experts.jsonl").read_text().splitlines()[0] for name in (one, split)]
         assert json.loads(counted[0])["step"] == 1
         assert counted[0] == counted[1]
+
+
+@pytest.mark.parametrize("name", ["sp-tail-adamw", "dp-mixed-sgd", "adapters"])
+def test_likelihoods_beside_the_training_are_those_of_the_plain_model(runs: Path, name: str) -> None:
+    """That the training went on as it would have without them, the other tests say of the same runs."""
+    first, second = ((runs / f"{name}.likelihood{rank}.jsonl").read_text() for rank in (0, 1))
+    assert first == second
+    measured = [json.loads(line) for line in first.splitlines()]
+    checkpoints = sorted(runs.glob(f"{name}/checkpoint-*"), key=lambda p: int(p.name.partition("-")[2]))
+    assert len(measured) == 1 + len(checkpoints) > 1
+    for found, folder in zip(measured, [runs / "student", *checkpoints], strict=True):
+        model = AutoModelForCausalLM.from_pretrained(runs / "student", dtype=torch.float32)
+        if (folder / "adapter_config.json").is_file():
+            model = PeftModel.from_pretrained(model, folder)
+        elif folder != runs / "student":
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        expected = plain_likelihoods(model.eval())
+        assert found[-1] is None is expected[-1]
+        assert found[:-1] == pytest.approx(expected[:-1], rel=1e-5)
 
 
 def same(one: Path, other: Path, student: Path) -> None:

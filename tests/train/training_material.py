@@ -26,6 +26,7 @@ from transformers import (
     Qwen3ForCausalLM,
     Qwen3MoeConfig,
     Qwen3MoeForCausalLM,
+    TrainerCallback,
 )
 
 from acc.recipe import Recipe, recipe_from
@@ -150,6 +151,51 @@ def reference(student: Path, documents: Iterable[tuple[np.ndarray, list[tuple[in
     return loss.item(), torch.stack([g.norm() for g in gradients]).norm().item()
 
 
+class Asking(TrainerCallback):
+    """Measures the likelihood of `ASKED` by the model before training and at each checkpoint; writes it as every process
+    found it."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    def attach(self, log: Any, likelihood: Any) -> None:
+        self.likelihood = likelihood
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any, **_: Any) -> None:
+        modes = [m.training for m in model.modules()]
+        found = self.likelihood(ASKED)
+        assert [m.training for m in model.modules()] == modes
+        assert all(p.grad is None for p in model.parameters())
+        path = self.out.with_suffix(f".likelihood{args.process_index}.jsonl")
+        with path.open("a", encoding="utf-8") as f:
+            f.write(json.dumps(found) + "\n")
+
+    on_save = on_train_begin
+
+
+def _asked() -> list[tuple[list[int], list[int], tuple[int, int]]]:
+    rng = np.random.default_rng(5)
+    shapes = [(1, 1, (0, 1)), (40, 9, (3, 8)), (13, 4, (0, 4)), (70, 20, (19, 20)), (6, 3, (0, 0))]
+    return [(rng.integers(0, 290, a).tolist(), rng.integers(0, 290, b).tolist(), scored) for a, b, scored in shapes]
+
+
+ASKED = _asked()
+"""(prompt, answer, scored range): of odd number and lengths; one answer with nothing scored."""
+
+
+def plain_likelihoods(model: Any) -> list[float | None]:
+    """The likelihood of `ASKED` by one plain forward pass for each."""
+    found: list[float | None] = []
+    for prompt, answer, (start, end) in ASKED:
+        ids = torch.tensor([[*prompt, *answer]])
+        with torch.no_grad():
+            logits = model(input_ids=ids, use_cache=False).logits[0]
+        at = slice(len(prompt) + start - 1, len(prompt) + end - 1)
+        targets = ids[0, len(prompt) + start : len(prompt) + end]
+        found.append(F.cross_entropy(logits[at], targets).item() if end > start else None)
+    return found
+
+
 def documents_of_step(packed: Path, step: int) -> list[tuple[np.ndarray, list[tuple[int, int]]]]:
     """Token ids and label spans of every document that a step trains on."""
     store = SequenceStore(packed)
@@ -163,8 +209,8 @@ def launch(
     """Run cases one after the other in `world` processes; give back the processes' exit codes.
 
     A case holds `student`, `packed`, `out` and, as it likes, `recipe` (options of `make_recipe`), `optimizer`, `kill_at` and
-    `terminate_at` (a step in which every process gets SIGKILL, or the last one alone SIGTERM), and `leaks` (an attention that
-    lets documents see their neighbours).
+    `terminate_at` (a step in which every process gets SIGKILL, or the last one alone SIGTERM), `leaks` (an attention that
+    lets documents see their neighbours) and `asks` (measure likelihoods beside the training).
     """
     path = folder / f"cases{world}.json"
     path.write_text(json.dumps(cases))

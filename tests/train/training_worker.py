@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from training_material import make_recipe
+from training_material import Asking, make_recipe
 from transformers import AutoModelForCausalLM, TrainerCallback
 
 import acc.train
@@ -68,10 +68,11 @@ def once(module: torch.nn.Module, change: Any) -> None:
 for case in json.loads(Path(sys.argv[1]).read_text()):
     recipe = make_recipe(Path(case["student"]), **case.get("recipe", {}))
     interrupt = Interrupt(*(case.get(f"{name}_at") for name in ("kill", "terminate", "poison", "stall")))
+    callbacks = [interrupt, *([Asking(Path(case["out"]))] if case.get("asks") else [])]
     acc.train.attention.documents_sdpa = leaking if case.get("leaks") else documents_sdpa
     optimizer = case.get("optimizer", "adamw_torch_fused")
     try:
-        code = int(acc.train.run(recipe, Path(case["packed"]), Path(case["out"]), [interrupt], optimizer=optimizer))
+        code = int(acc.train.run(recipe, Path(case["packed"]), Path(case["out"]), callbacks, optimizer=optimizer))
     except UserError as e:
         code = f"{e}"
     if os.environ.get("RANK", "0") == "0":
