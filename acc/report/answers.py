@@ -6,25 +6,25 @@ Texts stay on disk; the few that the page shows are read by their offsets.
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from acc.report.files import RunFiles
-from acc.report.training import number
-
 COUNTED = ("prompt_tokens", "tokens", "thinking_tokens", "seconds")
 """What of a line is summed."""
+HELD_OUT = ("sample_id", "condition", "domain", "bin", "exact", "nll")
+"""What is kept of a held-out answer; its text stays on disk."""
 Line = dict[str, Any]
 
 
 class Measured(NamedTuple):
-    """One answer: where its line begins, its score (None where it has none) and the gold answer's NLL."""
+    """One answer: where its line begins, bytes, its scores by convention, and the gold answer's NLL."""
 
     offset: int
-    value: float | None
+    scores: Mapping[str, float]
     nll: float | None
 
 
@@ -33,51 +33,57 @@ class Answers:
     """One file of responses.
 
     `rows` holds the answers of every row under the full condition, in the order of the samples. `sums` lacks what no line has.
+    `held_out` are held-out lines under every condition, with the keys of `HELD_OUT`.
     """
 
     path: Path
-    convention: str
     rows: dict[str, list[Measured]] = field(default_factory=lambda: defaultdict(list))
     sums: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    held_out: list[Line] = field(default_factory=list)
     answers: int = 0
     cut: int = 0
     failed: int = 0
 
-    def value(self, row: str) -> float | None:
-        """A row's score: the mean of its samples."""
-        return _mean(m.value for m in self.rows.get(row, ()))
-
-    def nll(self, row: str) -> float | None:
-        return _mean(m.nll for m in self.rows.get(row, ()))
-
-
-def index(run: RunFiles, path: Path, convention: str) -> Answers:
-    """Read a file of responses once.
-
-    Args:
-        convention: which of a line's scores counts; held-out lines have `exact` instead. "" takes a line's first.
-    """
-    found = Answers(path, convention)
-    for offset, line in run.lines(path):
-        asked = not _likelihood_alone(line)
-        found.answers += asked
-        found.cut += line.get("finish") == "length"
-        found.failed += asked and bool(line.get("failed"))
+    def add(self, offset: int, line: Line) -> None:
+        """Take in one line."""
+        generated = line.get("nll") is None or bool(line.get("tokens") or line.get("response"))
+        self.answers += generated
+        self.cut += line.get("finish") == "length"
+        self.failed += generated and bool(line.get("failed"))
         for name in COUNTED:
             if (v := number(line.get(name))) is not None:
-                found.sums[name] += v
-        if line.get("condition", "full") == "full" and "row" in line:
-            measured = Measured(offset, value_of(line, convention), number(line.get("nll")))
-            found.rows[str(line["row"])].append(measured)
-    return found
+                self.sums[name] += v
+        if "sample_id" in line:
+            self.held_out.append({k: line.get(k) for k in HELD_OUT})
+        row = line.get("row", line.get("sample_id"))
+        if row is not None and line.get("condition", "full") == "full":
+            self.rows[str(row)].append(Measured(offset, scores_of(line), number(line.get("nll"))))
+
+    @property
+    def conventions(self) -> list[str]:
+        """As the first row has them, the headline first."""
+        return next((list(measured[0].scores) for measured in self.rows.values()), [])
+
+    def value(self, row: str, convention: str) -> float | None:
+        """A row's score: the mean of its samples that have one."""
+        known = [m.scores[convention] for m in self.rows.get(row, ()) if convention in m.scores]
+        return sum(known) / len(known) if known else None
+
+    def nll(self, row: str) -> float | None:
+        """The NLL of a row's gold answer."""
+        return next((m.nll for m in self.rows.get(row, ()) if m.nll is not None), None)
 
 
-def value_of(line: Line, convention: str) -> float | None:
-    """The score of one answer, or None."""
+def number(value: Any) -> float | None:
+    """A finite number, or None."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def scores_of(line: Line) -> dict[str, float]:
+    """Convention → score of one answer; a held-out answer's is `exact`."""
     scores = line.get("scores")
-    if isinstance(scores, dict):
-        return number(scores.get(convention, next(iter(scores.values()), None)))
-    return number(line.get("exact"))
+    named = scores if isinstance(scores, dict) else {"exact": line.get("exact")}
+    return {str(name): v for name, x in named.items() if (v := number(x)) is not None}
 
 
 def read_lines(path: Path, offsets: Iterable[int]) -> list[Line]:
@@ -103,13 +109,3 @@ def split_thinking(line: Line) -> tuple[str, str]:
     if opened or (not reasoning and line.get("failed") and number(line.get("thinking_tokens"))):
         return "\n".join(t for t in (reasoning, response.replace("<think>", "", 1).strip("\n")) if t), ""
     return reasoning, response
-
-
-def _likelihood_alone(line: Line) -> bool:
-    """Whether the gold answer's likelihood was measured and no answer generated."""
-    return line.get("nll") is not None and not line.get("tokens") and not line.get("response")
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return sum(known) / len(known) if known else None

@@ -160,7 +160,7 @@ def compared(board: Board) -> Markup:
         (f"step {trained[-1]} − base, {g.replace('_', ' ')}", board.at(trained[-1], metric, g))
         for g in ("all_bins", *board.kinds)
     ]
-    rows = [Difference(f"{label} (n {s.n})", s.mean, *s.ci95, _interval(s, form)) for label, s in pairs if s and s.n]
+    rows = [Difference(f"{label} (n {s.n})", s.mean, *s.ci95, _interval(s, form)) for label, s in pairs if s and s.n > 1]
     unit = ", percentage points" if board.is_share(metric) else ""
     note = "The same rows on both sides; paired 95% intervals; right of zero is better; grey spans zero."
     title = f"{board.title}, {board.headline}: differences{unit}"

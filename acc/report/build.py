@@ -7,18 +7,24 @@ from typing import Any
 
 from acc.html.page import Markup, absent, page, tag
 from acc.report.benchmarks import benchmarks_section
+from acc.report.cost import cost_section
 from acc.report.files import STAGES, RunFiles
+from acc.report.general import general_section
 from acc.report.held_out import held_out_section
 from acc.report.provenance import provenance_section, recipe_section
 from acc.report.shapes import shapes_section
 from acc.report.sources import sources_section
 from acc.report.texts import texts_section
 from acc.report.training import training_section
+from acc.report.worst import worst_section
 from acc.stage.files import write_text
 
 SECTIONS = (
     held_out_section,
     benchmarks_section,
+    general_section,
+    worst_section,
+    cost_section,
     sources_section,
     shapes_section,
     training_section,
@@ -29,6 +35,9 @@ SECTIONS = (
 LINKS = {
     "effect": "What training did",
     "benchmarks": "Benchmarks",
+    "general": "General capabilities",
+    "worst": "Worst answers",
+    "cost": "Cost of the evaluation",
     "sources": "What went in",
     "samples": "Samples",
     "training": "Training",

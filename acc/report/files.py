@@ -12,14 +12,12 @@ from typing import Any
 from acc.errors import UserError
 from acc.recipe.policy import kept_out
 from acc.records.scores import SCORES, Score, read_scores
+from acc.report.answers import Answers
 from acc.stage.manifest import Manifest, read_manifest
 
 STAGES = ("compile", "pack", "train", "evaluate")
 CHECKPOINT_MARKER = "acc_checkpoint.json"
 CONDITIONS = ("full", "no_support", "exchanged", "question_only")
-
-HELD_OUT = ("sample_id", "condition", "domain", "bin", "exact", "nll")
-"""What is kept of a held-out answer; its text stays on disk."""
 
 
 @dataclass
@@ -136,19 +134,20 @@ class RunFiles:
         return step if isinstance(step, int) else None
 
     @cached_property
-    def responses(self) -> dict[str, dict[int, Path]]:
-        """Suite → step → its file of responses."""
-        found: dict[str, dict[int, Path]] = {}
+    def answers(self) -> dict[str, dict[int, Answers]]:
+        """Suite → step → its responses, indexed."""
+        found: dict[str, dict[int, Answers]] = {}
         for path in sorted((self.folder / "evaluate" / "responses").glob("*/*.jsonl")):
             if path.parent.name.isdigit():
-                found.setdefault(path.stem, {})[int(path.parent.name)] = path
+                own = found.setdefault(path.stem, {}).setdefault(int(path.parent.name), Answers(path))
+                for offset, line in self.lines(path):
+                    own.add(offset, line)
         return {suite: dict(sorted(steps.items())) for suite, steps in found.items()}
 
-    @cached_property
+    @property
     def held_out_rows(self) -> dict[int, list[dict[str, Any]]]:
-        """Held-out results question by question, by step: rows of `HELD_OUT`."""
-        paths = self.responses.get("held_out", {})
-        return {step: [{k: row.get(k) for k in HELD_OUT} for _, row in self.lines(path)] for step, path in paths.items()}
+        """Held-out results question by question, by step: rows of `acc.report.answers.HELD_OUT`."""
+        return {step: answers.held_out for step, answers in self.answers.get("held_out", {}).items()}
 
     def _there(self, name: str) -> Path | None:
         path = self.folder / name

@@ -11,6 +11,7 @@ import numpy as np
 from acc.html.charts import COLOURS, Point, Series, line_chart
 from acc.html.numbers import Format, axis_percent, compact, two
 from acc.html.page import Markup, absent, section, tag
+from acc.report.answers import number
 from acc.report.files import RunFiles
 from acc.report.shapes import fact_list
 from acc.report.sources import source_colours
@@ -48,11 +49,6 @@ def training_section(run: RunFiles) -> Markup:
     if broken:
         lead += f" {broken} of {len(log)} steps have a loss that is not a finite number; they are not drawn."
     return section("training", title, fact_list(facts), tag("div", *_charts(run, log, list(memory)), class_="grid"), lead=lead)
-
-
-def number(value: Any) -> float | None:
-    """A finite number, or None."""
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def name_of(key: str) -> str:
