@@ -28,7 +28,7 @@ _ACC_PAPER: tuple[tuple[str, Any, Origin, str], ...] = (
     ("mrcr.hub.dataset", "openai/mrcr", "paper", "the benchmark it names"),
     ("mrcr.hub.revision", "main", "assumed", "it names no revision; the commit read is recorded"),
     ("mrcr.needles", [2, 4], "paper", "2 and 4 needles"),
-    ("mrcr.max_bin_tokens", 131_072, "paper", "up to 128K; counted by the official bins, which it does not say"),
+    ("mrcr.max_bin_tokens", 131_072, "paper", "up to 128K"),
     ("mrcr.max_prompt_tokens", None, "assumed", "rows beyond the model's window are skipped and counted"),
     ("mrcr.max_new_tokens", 32_768, "assumed", "Qwen3-Thinking's advice; the paper gives no limit"),
     ("graphwalks.hub.dataset", "openai/graphwalks", "paper", "the benchmark it names"),
@@ -47,6 +47,7 @@ _ACC_PAPER: tuple[tuple[str, Any, Origin, str], ...] = (
 _RULES: tuple[Choice, ...] = (
     Choice("score of graphwalks", "precision", "paper", "an empty gold answer scores 0"),
     Choice("score of mrcr", "official", "assumed", "the data set's own rule, white space before the prefix fails"),
+    Choice("length of mrcr", "o200k_base", "assumed", "prompt and answer, as the data set's own bins are"),
     Choice("thinking", "on", "paper", "taken off before grading; an answer cut while thinking scores 0"),
     Choice("overall score", "mean over rows", "paper", "sample-weighted"),
 )

@@ -20,6 +20,14 @@ def test_python_runs_a_recipe(tmp_path: Path) -> None:
     assert done.stderr.startswith("acc run: source 'a' names ")
 
 
+def test_a_recipe_that_only_evaluates_is_known_and_says_what_to_run(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("evaluate: {benchmarks: [{name: mrcr, synthetic: {}}]}\n")
+    done = run(tmp_path / "r.yaml")
+    assert done.returncode == 2
+    assert done.stderr.startswith("acc run: sources: the recipe 'run' has no sources")
+    assert "acc eval --recipe" in done.stderr
+
+
 def test_other_yaml_is_left_to_python(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("a: 1\nb: [\n")
     assert "SyntaxError" in run(tmp_path / "other.yaml").stderr
