@@ -100,14 +100,15 @@ class InProcess:
         cache = DynamicCache(config=self._model.config)
         for piece in self._read(ids, mask, cache):
             last = piece
-        losses = self._likelihoods([group[0] for group in batch], mask, cache, last)
+        targets = [next((q for q in group if q.scored[1] > q.scored[0]), group[0]) for group in batch]
+        losses = self._likelihoods(targets, mask, cache, last)
         answered = list[tuple[Question, list[int], bool, float | None]]()
         wanted = [(row, question) for row, group in enumerate(batch) for question in group]
         at_once = max(1, self.batch_tokens // longest)
         for start in range(0, len(wanted), at_once):
             part = wanted[start : start + at_once]
             generated = self._generate(part, mask, cache, last[:, -1])
-            answered += [(q, *g, losses[row]) for (row, q), g in zip(part, generated, strict=True)]
+            answered += [(q, *g, losses[row] if q.target else None) for (row, q), g in zip(part, generated, strict=True)]
         share = (time.perf_counter() - begun) / len(wanted)
         return [
             (q, Answer(self.decode(ids), len(ids), "length" if cut else "stop", nll=nll, seconds=share))

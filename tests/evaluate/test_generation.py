@@ -157,6 +157,17 @@ def test_the_prompt_of_several_answers_is_read_once(student, questions, monkeypa
     assert read == [90, 4]
 
 
+def test_the_likelihood_is_that_of_the_answer_that_wants_it(student, questions, plain):
+    several = [dataclasses.replace(q, sample=n, target=q.target * (n == 1)) for q in questions[:4] for n in range(3)]
+    several = [q if q.target else dataclasses.replace(q, scored=(0, 0)) for q in several]
+    backend = InProcess(str(student), stop_id=STOP, decode=decode, temperature=1.0)
+    got = {(q.row, q.sample): a.nll for batch in backend.answer(several) for q, a in batch}
+    assert {r: nll for (r, n), nll in got.items() if n == 1} == pytest.approx(
+        {q.row: plain[1][q.row] for q in questions[:4]}, rel=1e-4
+    )
+    assert {nll for (_, n), nll in got.items() if n != 1} == {None}
+
+
 def test_without_new_tokens_only_the_likelihood_is_measured(student, questions, plain, monkeypatch):
     backend = InProcess(str(student), stop_id=STOP, decode=decode)
     monkeypatch.setattr(backend.sampler, "pick", None)

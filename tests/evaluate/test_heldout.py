@@ -7,6 +7,7 @@ from acc.errors import UserError
 from acc.evaluate import heldout
 from acc.evaluate.questions import after_thinking
 from acc.recipe.data import Prompt
+from acc.recipe.evaluation import HeldOut
 from acc.records.withholding import remove_pieces
 
 
@@ -62,6 +63,34 @@ def test_the_scored_tokens_are_the_gold_answers_own(sample, chat, layout):
     assert chat.tokenizer.decode(list(question.target[:start]), keep_control=True) == (
         "<think>\n\n</think>\n\n" if layout == "think" else ""
     )
+
+
+def test_a_question_is_given_as_ids_and_as_messages(sample, chat):
+    question = heldout.question(sample(1), "no_support", chat=chat, layout="think", prompt=Prompt(), max_new_tokens=9)
+    assert question.messages == remove_pieces(sample(1), "no_support", Prompt())
+    assert list(question.prompt) == chat.encode_prompt(question.messages, "think").ids
+
+
+@pytest.mark.parametrize(
+    ("measures", "target", "new"), [(["exact"], False, 9), (["nll"], True, 0), (["exact", "nll"], True, 9)]
+)
+def test_only_what_is_measured_is_asked_for(sample, chat, measures, target, new):
+    asked = HeldOut(measures=measures, max_new_tokens=9)
+    (question,), _ = heldout.questions(
+        [sample(1)], asked.model_copy(update={"conditions": ["full"]}), chat=chat, layout="think", prompt=Prompt()
+    )
+    assert (bool(question.target), question.scored[1] > 0, question.max_new_tokens) == (target, target, new)
+
+
+def test_samples_without_distractors_are_counted_where_roles_are_exchanged(sample, chat):
+    asked = HeldOut(conditions=["full", "no_support", "exchanged"])
+    samples = [sample(1), sample(2, domain="database"), sample(3)]
+    found, left_out = heldout.questions(samples, asked, chat=chat, layout="think", prompt=Prompt())
+    assert [(int(q.row, 16), q.condition) for q in found] == [
+        *((n, c) for n in (1, 2) for c in asked.conditions if (n, c) != (2, "exchanged")),
+        *((3, c) for c in asked.conditions),
+    ]
+    assert left_out == {"full": 0, "no_support": 0, "exchanged": 1}
 
 
 def test_control_text_of_evidence_stays_text(sample, chat):
