@@ -13,6 +13,7 @@ from acc.chat import Layout, StudentChat
 from acc.errors import UserError
 from acc.evaluate import bins, heldout
 from acc.evaluate.benchmarks import BENCHMARKS, Row, rows_of, write_rows
+from acc.evaluate.excerpts import excerpts
 from acc.evaluate.hub_rows import hub_files
 from acc.evaluate.lines import Line, length_bin
 from acc.evaluate.questions import CLOSE, OPEN, Answer, Question, after_thinking
@@ -138,7 +139,8 @@ class BenchmarkSuite(Suite):
         return self._slices[question.row]
 
     def measure(self, question: Question, said: str, answer: Answer) -> Line:
-        return {"scores": self.benchmark.grade(self._rows[question.row], said)}
+        row = self._rows[question.row]
+        return {"scores": self.benchmark.grade(row, said), **excerpts(question.messages, row[self.benchmark.graded[0]])}
 
     def scores(self, step: int, lines: list[Line], skipped: list[Line], base: list[Line], *, screen: bool) -> list[Score]:
         return benchmark_scores(
