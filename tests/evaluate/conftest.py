@@ -110,3 +110,25 @@ def compiled(tmp_path_factory) -> Path:
     rest = [make_sample(100, split="train"), make_sample(101, target="chat")]
     write_samples(folder / "samples.parquet", [*held, *rest])
     return folder
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A function that writes a commit of a data set into a cache of the hub's layout, and makes main name it."""
+    import huggingface_hub.constants as constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path / "no_ranks"))
+
+    def commit(sha, files, dataset="openai/mrcr"):
+        home = tmp_path / "hub" / f"datasets--{dataset.replace('/', '--')}"
+        from acc.evaluate.benchmarks import write_rows
+
+        for name, rows in files.items():
+            write_rows(home / "snapshots" / sha / name, rows)
+        (home / "refs").mkdir(exist_ok=True)
+        (home / "refs" / "main").write_text(sha)
+
+    return commit

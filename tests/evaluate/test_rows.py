@@ -23,26 +23,6 @@ def graph_rows(types):
     return [{"prompt": f"graph {i}", "answer_nodes": [], "problem_type": kind} for i, kind in enumerate(types)]
 
 
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """A function that writes a commit of a data set into a cache of the hub's layout, and makes main name it."""
-    import huggingface_hub.constants as constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path / "no_ranks"))
-
-    def commit(sha, files, dataset="openai/mrcr"):
-        home = tmp_path / "hub" / f"datasets--{dataset.replace('/', '--')}"
-        for name, rows in files.items():
-            write_rows(home / "snapshots" / sha / name, rows)
-        (home / "refs").mkdir(exist_ok=True)
-        (home / "refs" / "main").write_text(sha)
-
-    return commit
-
-
 def asked(entry, out):
     recipe = recipe_from({"evaluate": {"benchmarks": [entry]}})
     return rows_of(recipe.evaluate.benchmarks[0], recipe, out)
