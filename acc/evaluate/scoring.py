@@ -87,9 +87,9 @@ def benchmark_scores(
         kind = {"bins": "o200k" if all("bin_o200k" in x and x["bin_o200k"] is not None for x in lines) else "student"}
         for metric in quoted:
             values = row_values(lines, of_convention(metric))
-            add(ALL_BINS, metric, _over_bins(values, bins), lines, skipped, **kind)
+            add(ALL_BINS, metric, over_bins(values, bins), lines, skipped, **kind)
             if apart := stats.differences(values, row_values(before, of_convention(metric))):
-                add(ALL_BINS, f"{metric}_minus_base", _over_bins(apart, bins), lines, skipped, **kind)
+                add(ALL_BINS, f"{metric}_minus_base", over_bins(apart, bins), lines, skipped, **kind)
     return found
 
 
@@ -132,6 +132,14 @@ def held_out_scores(
     return found
 
 
+def over_bins(values: Mapping[str, float], bins: Mapping[str, str | None]) -> stats.Mean:
+    """The overall in which bins weigh the same, of row → value and row → bin."""
+    together: dict[str, list[float]] = defaultdict(list)
+    for row, value in values.items():
+        together[str(bins[row])].append(value)
+    return stats.mean_of_bins(together[name] for name in sorted(together))
+
+
 def _by_condition(lines: Sequence[Line], metric: str) -> dict[str, dict[str, float]]:
     """Condition → row → value, where there is one."""
     together: dict[str, list[Line]] = defaultdict(list)
@@ -139,13 +147,6 @@ def _by_condition(lines: Sequence[Line], metric: str) -> dict[str, dict[str, flo
         together[line["condition"]].append(line)
     found = {condition: row_values(own, lambda line: line.get(metric)) for condition, own in together.items()}
     return {condition: values for condition, values in found.items() if values}
-
-
-def _over_bins(values: Mapping[str, float], bins: Mapping[str, str | None]) -> stats.Mean:
-    together: dict[str, list[float]] = defaultdict(list)
-    for row, value in values.items():
-        together[str(bins[row])].append(value)
-    return stats.mean_of_bins(together[name] for name in sorted(together))
 
 
 def _same_asked(base: Sequence[Line], lines: Sequence[Line]) -> list[Line]:
