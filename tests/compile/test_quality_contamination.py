@@ -141,6 +141,29 @@ def test_a_benchmark_that_is_evaluated_on_rows_of_its_own_is_looked_up_there(tmp
     assert contamination_of(recipe).finds(words(1, 60)) is None
 
 
+def test_a_benchmark_that_is_evaluated_on_rows_of_the_hub_is_looked_up_in_all_of_that_revision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub.constants as constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    commit = "c" * 40
+    snapshot = tmp_path / "hub" / "datasets--me--longer-mrcr" / "snapshots" / commit
+    write(snapshot / "2needle" / "a.parquet", [mrcr(1)])
+    write(snapshot / "4needle" / "a.parquet", [mrcr(2)])
+
+    def recipe(**quality: Any) -> Any:
+        hub = {"dataset": "me/longer-mrcr", "revision": commit, "files": "2needle/*.parquet"}
+        evaluated = {"benchmarks": [{"name": "mrcr", "hub": hub}]}
+        return recipe_from({"sources": [{"name": "x", "path": "x"}], "quality": quality, "evaluate": evaluated})
+
+    found = contamination_of(recipe(decontaminate=["mrcr"]))
+    assert found.finds(words(1, 60)) and found.finds(words(2, 60)), "rows that are not asked are the benchmark's too"
+    assert found.finds(words(3, 60)) is None
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "empty"))
+    assert contamination_of(recipe()).finds(words(1, 60)) is None, "nothing is fetched that nobody asked to look in"
+
+
 def test_mistakes_end_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"openai/mrcr@main: the hub can't be reached, and its cache.*Go online once"):
         Contamination(["mrcr"], 13, Path)
