@@ -37,6 +37,7 @@ from acc.evaluate.responses import Responses
 from acc.evaluate.scoring import benchmark_scores
 from acc.evaluate.suites import Suite, prepare_rows, suites_of
 from acc.llm.journal import read_journal
+from acc.recipe.policy import check_evaluation
 from acc.recipe.schema import Recipe
 from acc.records.scores import SCORES, Score, append_scores
 
@@ -150,6 +151,7 @@ class Evaluation:
         if self._chat is None:
             if not self.recipe.evaluate.measures_something:
                 raise UserError("the recipe evaluates nothing", mend="Add evaluate.held_out or evaluate.benchmarks")
+            check_evaluation(self.recipe)
             chat = load_chat(self.recipe.student, revision=self.recipe.model.revision)
             if self.rank == 0:
                 prepare_rows(self.recipe, self.out, chat)

@@ -61,17 +61,31 @@ def check_trackers(recipe: Recipe, environment: Mapping[str, str] = os.environ) 
                 raise UserError(f"{e.what}, where the tracker {tracker} would send the run", where=e.where, mend=mend) from None
 
 
-def check_policies(recipe: Recipe, environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse whatever the recipe sends out against a source's policy: to the teacher, to trackers.
+def check_evaluation(recipe: Recipe) -> None:
+    """Refuse to ask a server elsewhere questions of a held-out source whose policy does not name its host.
 
     Raises:
-        UserError: see `check_egress` and `check_trackers`.
+        UserError: see `check_egress`.
+    """
+    server = recipe.evaluate.server
+    if server is not None and server.base_url is not None and recipe.evaluate.held_out is not None:
+        for source in recipe.sources:
+            if source.split == "held_out":
+                check_egress(source.policy, server.base_url, source.name)
+
+
+def check_policies(recipe: Recipe, environment: Mapping[str, str] = os.environ) -> None:
+    """Refuse whatever the recipe sends out against a source's policy: to the teacher, to the evaluation's server, to trackers.
+
+    Raises:
+        UserError: see `check_egress`, `check_evaluation` and `check_trackers`.
     """
     teacher = recipe.rationale.teacher
     if teacher is not None and (recipe.rationale.kind == "teacher" or recipe.quality.leakage != "off"):
         for source in recipe.sources:
             if source.target in ("acc", "answer_only"):
                 check_egress(source.policy, teacher.base_url, source.name)
+    check_evaluation(recipe)
     check_trackers(recipe, environment)
 
 

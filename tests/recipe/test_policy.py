@@ -12,7 +12,7 @@ import pytest
 
 from acc.errors import UserError
 from acc.recipe import Recipe, recipe_from
-from acc.recipe.policy import check_egress, check_policies, check_trackers, is_here, kept_out
+from acc.recipe.policy import check_egress, check_evaluation, check_policies, check_trackers, is_here, kept_out
 from acc.recipe.sources import Policy
 
 
@@ -111,6 +111,22 @@ def test_check_refuses_a_teacher_that_a_policy_forbids(tmp_path: Path) -> None:
     )  # fmt: skip
     assert run.returncode == 2
     assert "source ours, policy.egress" in run.stderr
+
+
+def test_held_out_questions_go_to_no_server_that_their_policy_forbids() -> None:
+    def asking(url: str, policy: dict[str, Any], **evaluate: Any) -> Recipe:
+        kept = {"name": "kept", "path": "a", "split": "held_out", "policy": policy}
+        section = {"server": {"base_url": url}, "held_out": {}, **evaluate}
+        return recipe_from({"sources": [kept, {"name": "x", "path": "b"}], "evaluate": section})
+
+    elsewhere = "http://gpu7.example:8000/v1"
+    for check in (check_evaluation, check_policies):
+        with pytest.raises(UserError, match=r"source kept.*gpu7\.example"):
+            check(asking(elsewhere, {"egress": "none"}))
+    check_policies(asking(elsewhere, {"egress": ["gpu7.example"]}))
+    check_policies(asking("http://localhost:8000/v1", {"egress": "none"}))
+    benchmarks = [{"name": "mrcr", "synthetic": {}}]
+    check_policies(asking(elsewhere, {"egress": "none"}, held_out=None, benchmarks=benchmarks))
 
 
 def test_names_of_the_sources_whose_text_is_not_shown() -> None:
