@@ -8,9 +8,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar, cast
 
 from acc.stage.files import digest
+
+T = TypeVar("T")
 
 
 def is_launched() -> bool:
@@ -105,6 +108,18 @@ def _free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return int(s.getsockname()[1])
+
+
+def agreed(make: Callable[[], T]) -> T:
+    """What rank 0 makes, in every process of the group; without a group what this process makes."""
+    if "torch" in sys.modules:
+        import torch.distributed as dist
+
+        if dist.is_available() and dist.is_initialized():
+            made = [make() if dist.get_rank() == 0 else None]
+            dist.broadcast_object_list(made)
+            return cast(T, made[0])
+    return make()
 
 
 def leave() -> None:

@@ -16,12 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from acc.errors import ExitCode, UserError
-from acc.launch.processes import global_rank, is_launched, launch_id, leave, start
+from acc.launch.processes import agreed, global_rank, is_launched, launch_id, leave, start
 from acc.recipe import Recipe
 from acc.recipe.sources import Source
+from acc.recipe.where import check_inline
 from acc.records.scores import SCORES
 from acc.stage.files import write_json, write_text
-from acc.stage.manifest import MANIFEST, Manifest, is_done, read_manifest, stage_key
+from acc.stage.manifest import MANIFEST, Manifest, is_done, read_manifest
 
 READY = "ready.json"
 
@@ -44,7 +45,6 @@ def run(recipe: Recipe, args: argparse.Namespace) -> ExitCode:
     _evaluate(recipe, folder)
     leave()
     if global_rank() == 0:
-        _keep(recipe, folder)
         _say(f"report: {_report(folder)}")
     return ExitCode.OK
 
@@ -55,6 +55,8 @@ def _prepare(recipe: Recipe, folder: Path, until: str | None) -> None:
     from acc import pack as pack_room
 
     try:
+        check_inline(recipe)
+        _ready(recipe, folder, launch="")
         write_text(folder / "recipe.json", recipe.model_dump_json(indent=1) + "\n")
         inputs = {s.name: _inputs(recipe, s, folder) for s in recipe.sources}
         with _said(folder / "compile", lambda m: f"{m.written} samples of {m.records} records"):
@@ -64,10 +66,17 @@ def _prepare(recipe: Recipe, folder: Path, until: str | None) -> None:
                 pack_room.run(recipe, folder / "compile", folder / "pack")
         if until is None:
             _set_aside(recipe, folder)
+            _check_inline(recipe, folder)
     except BaseException as e:
-        write_json(folder / READY, {"launch": launch_id(), "error": str(e) or type(e).__name__})
+        _ready(recipe, folder, launch=launch_id(), error=str(e) or type(e).__name__)
         raise
-    write_json(folder / READY, {"launch": launch_id(), "error": ""})
+    _ready(recipe, folder, launch=launch_id())
+
+
+def _ready(recipe: Recipe, folder: Path, *, launch: str, error: str = "") -> None:
+    """Tell the ranks of a launch that the CPU stages are done, and readers of recipe.json where its relative paths begin."""
+    origin = os.path.relpath(recipe.resolve(""), folder)
+    write_json(folder / READY, {"launch": launch, "error": error, "recipe_folder": origin})
 
 
 def _inputs(recipe: Recipe, source: Source, folder: Path) -> list[Path]:
@@ -131,6 +140,20 @@ def _set_aside(recipe: Recipe, folder: Path) -> None:
         _say(f"recipe or data changed: the earlier training is kept in {folder}/train-{old[:8]}")
 
 
+def _check_inline(recipe: Recipe, folder: Path) -> None:
+    """Refuse evaluation in the training processes that would take too much of the training's time."""
+    if recipe.evaluate.where != "inline" or not recipe.evaluate.measures_something or _trained(recipe, folder):
+        return
+    from acc.evaluate.share import check_share
+    from acc.train.extent import extent_of
+
+    extent = extent_of(recipe, folder / "pack")
+    share = check_share(
+        recipe, folder / "compile", folder / "evaluate", trained_tokens=extent.tokens, checkpoints=extent.checkpoints
+    )
+    _say(f"evaluation will take about {share:.0%} of the training's time")
+
+
 def _train(recipe: Recipe, folder: Path) -> ExitCode:
     from acc.evaluate import CheckpointEvaluation
     from acc.train import run as train
@@ -140,35 +163,26 @@ def _train(recipe: Recipe, folder: Path) -> ExitCode:
 
 
 def _evaluate(recipe: Recipe, folder: Path) -> None:
-    """Score what training did not: after a change of the evaluation, or a kill between a checkpoint and its scores.
-
-    Every process of a launch calls this. Answers on disk are not asked again.
+    """Inline, ask what training did not: all rows of the best and the last checkpoint where there is a screen, and what a
+    change of the recipe or a kill left out. Else say who does it. Every process of a launch calls this.
     """
-    from acc.evaluate import run as evaluate
-    from acc.train import train_key
+    from acc.launch.evaluating import Evaluated
 
-    section = recipe.evaluate.model_dump(mode="json")
-    if not recipe.evaluate.measures_something:
-        return
-    out, inputs = folder / "evaluate", {"train": train_key(recipe, folder / "pack")}
-    key = stage_key("evaluate", recipe.seed, section, inputs)
-    if is_done(out, key):
-        return
-    checkpoints = {
-        int(p.parent.name.rpartition("-")[2]): p.parent for p in folder.glob("train/checkpoint-*/acc_checkpoint.json")
-    }
-    named = {0: recipe.student} if recipe.evaluate.base else {}
-    named.update((step, str(path)) for step, path in sorted(checkpoints.items()))
-    scores = [score for step, path in named.items() for score in evaluate(recipe, folder / "compile", out, path, step)]
-    if global_rank() == 0:
-        Manifest("evaluate", key, recipe.seed, section, inputs, records=len(scores), written=len(scores)).write(out)
+    done = Evaluated(recipe, folder)
+    if recipe.evaluate.where == "inline" and recipe.evaluate.measures_something and not done.is_finished():
+        from acc.evaluate.runner import Evaluation
 
-
-def _keep(recipe: Recipe, folder: Path) -> None:
-    """Choose the best checkpoint, and drop what need not stay, by scores that training did not have."""
-    from acc.train import keep
-
-    keep(recipe, folder / "train", folder / "evaluate" / SCORES)
+        evaluation = Evaluation(recipe, folder / "compile", done.out)
+        while global_rank() < evaluation.world and (jobs := agreed(done.open_jobs)):
+            evaluation.run(jobs[0].checkpoint, jobs[0].step, rows=jobs[0].rows)
+            if global_rank() == 0:
+                done.done(jobs[0])
+        if global_rank() == 0:
+            done.finish()
+    elif global_rank() == 0:
+        done.settle()
+        if recipe.evaluate.measures_something and not done.is_finished():
+            _say(f"what is not evaluated yet: acc eval --watch {folder}, on a machine with this folder")
 
 
 def _report(folder: Path) -> Path:

@@ -13,6 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from acc.errors import UserError
 from acc.recipe import Recipe
 from acc.recipe.training import Best
+from acc.records.evaluated import is_evaluated
 from acc.records.scores import read_scores
 from acc.stage.files import write_json
 from acc.train.callbacks import LOG
@@ -57,33 +58,43 @@ class Keeping(TrainerCallback):
             raise refused or UserError("global rank 0 stopped; its own message says why", where="train.best")
 
 
-def keep(recipe: Recipe, out: Path, scores: Path | None) -> None:
+def keep(recipe: Recipe, out: Path, scores: Path | None, *, over: bool = False) -> None:
     """Write best.json and drop the weights that `train.keep_weights` does not ask for, by the scores there are now.
 
-    Never dropped: the newest checkpoint, the best one, and, where the recipe evaluates, one that has no scores yet.
+    Never dropped: the newest checkpoint, the best one, and, where the recipe evaluates, one that is not evaluated yet.
 
     Args:
         out: the folder of the checkpoints and of log.jsonl.
         scores: scores.jsonl of the evaluation, or None.
+        over: whether everything has been evaluated; before, a score may be missing that comes from another machine.
 
     Raises:
         UserError: no evaluation gives the score that `train.best` names.
     """
     train, known = recipe.train, known_scores(out, scores)
-    best = choose_best(out, train.best, known) if train.best else None
+    inline = recipe.evaluate.where == "inline"
+    best = choose_best(out, train.best, known, whole=inline or over) if train.best else None
     if train.keep_weights is None:
         return
-    evaluated = recipe.evaluate.measures_something
+
+    def evaluated(step: int) -> bool:
+        if inline or scores is None:
+            return step in known or not recipe.evaluate.measures_something
+        return is_evaluated(scores.parent, step, "screen") or is_evaluated(scores.parent, step, "full")
+
     whole = [(folder, marker.step) for folder in checkpoint_folders(out) if (marker := read_marker(folder)) is not None]
     for folder, step in whole[: -max(train.keep_weights, train.keep_checkpoints)]:
-        if step != best and (step in known or not evaluated):
+        if step != best and evaluated(step):
             # The marker first: killed in between, the folder is no checkpoint any more.
             (folder / MARKER).unlink()
             shutil.rmtree(folder)
 
 
-def choose_best(out: Path, best: Best, known: Known) -> int | None:
+def choose_best(out: Path, best: Best, known: Known, *, whole: bool = True) -> int | None:
     """The step of the best whole checkpoint, the earlier of equals, named in best.json; None where none has the score.
+
+    Args:
+        whole: whether an evaluation's scores are all there as soon as one is.
 
     Raises:
         UserError: there are scores, but in no evaluation one of this name.
@@ -91,19 +102,28 @@ def choose_best(out: Path, best: Best, known: Known) -> int | None:
     there = {name for found in known.values() for name in found}
     # The base alone has no difference to itself.
     asked = best.score if any(known) else best.score.replace("_minus_base", "")
-    if there and asked not in there:
+    if whole and there and asked not in there:
         raise UserError(
             f"no evaluation gives the score {best.score!r}",
             where="train.best.score",
             mend=f"Take one of {', '.join(sorted(there))}",
         )
-    whole = {marker.step for folder in checkpoint_folders(out) if (marker := read_marker(folder)) is not None}
-    values = {step: found[best.score] for step, found in sorted(known.items()) if step in whole and best.score in found}
+    steps = {marker.step for folder in checkpoint_folders(out) if (marker := read_marker(folder)) is not None}
+    values = {step: found[best.score] for step, found in sorted(known.items()) if step in steps and best.score in found}
     if not values:
         return None
     chosen = (max if best.better == "higher" else min)(values, key=values.__getitem__)
     write_json(out / BEST, {"step": chosen, "score": best.score, "value": values[chosen]})
     return chosen
+
+
+def best_step(out: Path) -> int | None:
+    """The step that best.json names; None where there is none yet."""
+    try:
+        step: int = json.loads((out / BEST).read_text(encoding="utf-8"))["step"]
+    except FileNotFoundError:
+        return None
+    return step
 
 
 def known_scores(out: Path, scores: Path | None) -> Known:

@@ -17,7 +17,7 @@ compile: {budget_tokens: 2048, target_reserve_tokens: 128}
 pack: {length: 2048}
 model: {dtype: float32}
 train: {global_batch: 4, max_steps: 2, save_every_steps: 1, gradient_checkpointing: false}
-evaluate: {held_out: {limit: 2, max_new_tokens: 4}}
+evaluate: {inline_share: 10.0, held_out: {limit: 2, max_new_tokens: 4}}
 """
 
 

@@ -1,0 +1,184 @@
+"""`acc eval --watch runs/<name>`: evaluate a run's checkpoints as they appear, beside the training or in a job of its own.
+
+Several watchers may share one run: each checkpoint is claimed before it is evaluated (`acc.evaluate.claims`). What was answered
+is on disk, so a watcher that is stopped or killed loses nothing, and the next one goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from acc.errors import ExitCode, UserError
+from acc.evaluate.claims import claim
+from acc.evaluate.plan import Job
+from acc.launch.evaluating import Evaluated
+from acc.launch.processes import world_size
+from acc.recipe import Recipe, load_recipe
+from acc.recipe.loading import recipe_from
+from acc.records.evaluated import evaluation_key, is_evaluated
+
+POLL_S = 10.0
+"""Between two looks for new checkpoints, s."""
+
+
+class Stopped(BaseException):
+    """SIGTERM or SIGUSR1: the batch job's time is nearly up."""
+
+
+def watch(args: argparse.Namespace) -> ExitCode:
+    """Evaluate what a run has, and, unless `args.once`, what it will have until its training is over.
+
+    Args:
+        args: `watch` (the run's folder), `once`, and `recipe` (None for the run's own) with `set`.
+
+    Returns:
+        OK when everything was evaluated (or was there, with `once`); REQUEUE when a signal asked to stop before.
+
+    Raises:
+        UserError: there is no such run, or a checkpoint cannot be evaluated.
+    """
+    if world_size() > 1:
+        raise UserError("one process watches a run; it was started in several", mend="Start it without torchrun or accelerate")
+    watcher = Watcher(Path(args.watch), args.recipe, args.set)
+    try:
+        with _stop_on_signal():
+            watcher.run(once=args.once)
+    except Stopped:
+        _say(f"stopped; exit code {ExitCode.REQUEUE:d} means: start again, and it goes on where it was")
+        return ExitCode.REQUEUE
+    return ExitCode.OK
+
+
+class Watcher:
+    """Evaluates the checkpoints of one run.
+
+    Args:
+        folder: runs/<name>.
+        recipe: a YAML file instead of the run's recipe.json.
+        overrides: "section.field=value" pairs.
+    """
+
+    def __init__(self, folder: Path, recipe: str | None, overrides: list[str]) -> None:
+        self.folder, self.path, self.overrides = folder, recipe, overrides
+        self._recipe: Recipe | None = None
+        self._evaluation: Any = None
+
+    def run(self, *, once: bool) -> None:
+        """Evaluate until training is over and everything is done, or, with `once`, what can be evaluated now."""
+        told = False
+        while True:
+            run = Evaluated(self._read(), self.folder)
+            over, jobs = run.is_over(), run.open_jobs()
+            if run.recipe.evaluate.where == "inline" and not over:
+                raise UserError(
+                    "this training evaluates its checkpoints itself",
+                    where="evaluate.where: inline",
+                    mend="Set evaluate.where: watch and start the training again; it goes on",
+                )
+            if any(self._evaluated(run, job) for job in jobs):
+                told = False
+                continue
+            if over and not jobs:
+                run.finish()
+                self._report()
+                return
+            if once:
+                if jobs:
+                    _say(f"{len(jobs)} are being evaluated by others")
+                return
+            if not told:
+                _say("others evaluate what is left" if jobs else "waiting for a checkpoint")
+                told = True
+            time.sleep(POLL_S)
+
+    def _evaluated(self, run: Evaluated, job: Job) -> bool:
+        """Evaluate a job unless another watcher has it; whether it was evaluated, or is gone."""
+        from acc.train.checkpoints import read_marker
+
+        held = claim(run.out / "claims", job.step)
+        if held is None:
+            return False
+        with held:
+            if is_evaluated(run.out, job.step, job.rows, evaluation_key(run.recipe)):
+                return True
+            _say(f"{job.checkpoint} (step {job.step}, {'all rows' if job.rows == 'full' else 'the screen'})")
+            try:
+                scores = self._asked(run).run(job.checkpoint, job.step, rows=job.rows)
+            except Exception:
+                if job.step and read_marker(Path(job.checkpoint)) is None:
+                    _say(f"{job.checkpoint} is gone: skipped")
+                    return True
+                raise
+            if held.lost:
+                _say(f"step {job.step} was taken over by another watcher")
+                return True
+            run.done(job)
+            _say(f"step {job.step}: {len(scores)} scores")
+        return True
+
+    def _asked(self, run: Evaluated) -> Any:
+        """The questions, encoded once for all checkpoints."""
+        from acc.evaluate.runner import Evaluation
+
+        self._evaluation = self._evaluation or Evaluation(run.recipe, run.folder / "compile", run.out)
+        return self._evaluation
+
+    def _read(self) -> Recipe:
+        """The recipe as it is now: `acc run` writes it anew when it is started with another one."""
+        recipe = load_recipe(self.path, self.overrides) if self.path else _recipe_of(self.folder, self.overrides)
+        if recipe != self._recipe:
+            self._recipe, self._evaluation = recipe, None
+            if not recipe.evaluate.measures_something:
+                raise UserError("the recipe evaluates nothing", mend="Add evaluate.held_out or evaluate.benchmarks")
+        return recipe
+
+    def _report(self) -> None:
+        from acc.report import run as report
+
+        _say(f"everything is evaluated; report: {report(self.folder)}")
+
+
+def _recipe_of(folder: Path, overrides: list[str]) -> Recipe:
+    """The recipe that a run was started with; its relative paths mean what they meant there."""
+    try:
+        data = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+        origin = json.loads((folder / "ready.json").read_text(encoding="utf-8")).get("recipe_folder", ".")
+    except FileNotFoundError as e:
+        raise UserError(f"{folder} holds no run", mend="Name runs/<name> of an `acc run`, or give --recipe") from e
+    if overrides:
+        raise UserError("--set changes a recipe that is given", mend="Give --recipe too")
+    return recipe_from(data, str(folder / "recipe.json")).in_folder(folder / origin)
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[None]:
+    """Inside, SIGTERM and SIGUSR1 raise `Stopped`, once, where the process is: its answers are on disk."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGUSR1)
+
+    def stop(*_: object) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(line: str) -> None:
+    print(f"acc eval: {line}", file=sys.stderr, flush=True)
