@@ -199,7 +199,7 @@ def bar_list(rows: Sequence[tuple[str, float, str, str]], label: str) -> Markup:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A difference with its interval, `better` the sign that is good (+1 or −1), and how to write it."""
+    """A difference with its interval, `better` the sign that is good (+1 or −1; 0 where neither is), and how to write it."""
 
     label: str
     mean: float
@@ -221,7 +221,8 @@ def differences(title: str, rows: Sequence[Difference], *, x_format: Format, not
     items = []
     for r in rows:
         clear = r.low > 0 or r.high < 0
-        kind = ("good" if r.mean * r.better > 0 else "bad") if clear else "unclear"
+        sign = r.mean * r.better if clear else 0.0
+        kind = "good" if sign > 0 else "bad" if sign < 0 else "unclear"
         drawn = tag(
             "svg",
             tag("title", f"{r.label}: {r.text}"),

@@ -69,6 +69,10 @@ class Answers:
         known = [m.scores[convention] for m in self.rows.get(row, ()) if convention in m.scores]
         return sum(known) / len(known) if known else None
 
+    def values(self, convention: str) -> dict[str, float]:
+        """Row → score, of the rows that have one, in their order."""
+        return {row: v for row in self.rows if (v := self.value(row, convention)) is not None}
+
     def nll(self, row: str) -> float | None:
         """The NLL of a row's gold answer."""
         return next((m.nll for m in self.rows.get(row, ()) if m.nll is not None), None)

@@ -6,6 +6,7 @@ Synthetic rows are always called synthetic.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from acc.html.charts import COLOURS, Difference, Point, Series, differences, line_chart
 from acc.html.heat import Cell, heat_table
@@ -39,12 +40,13 @@ def benchmarks_section(run: RunFiles) -> Markup:
 
 
 def _board(board: Board) -> Markup:
-    drawn = [_by_checkpoint(board), _by_kind(board), *(_by_length(board, *f) for f in FAMILIES), compared(board)]
+    drawn = [_by_checkpoint(board), _by_kind(board), *(_by_length(board, *f) for f in FAMILIES)]
     return join(
         [
             tag("h3", board.title),
             _verdict(board),
             tag("div", *(d for d in drawn if d), class_="grid"),
+            tag("div", *(d for d in (compared(board), _compared_slices(board)) if d), class_="halves"),
             _conventions(board),
             _published(board),
             *(_heat(board, *f) for f in FAMILIES),
@@ -118,10 +120,10 @@ def _lines(board: Board, title: str, metric: str, lines: dict[str, list[Score]])
 
 def _by_length(board: Board, family: str, unit: str) -> Markup:
     """The headline over the length bins, the base against the last model: where reading breaks down."""
-    bins, metric = board.bins(family), board.headline
+    metric, steps = board.headline, dict.fromkeys((board.steps[0], board.steps[-1]))
+    bins = [b for b in board.bins(family) if any((s := board.at(step, metric, b)) and s.n for step in steps)]
     if len(bins) < 2:
         return Markup("")
-    steps = [s for s in dict.fromkeys((board.steps[0], board.steps[-1])) if any(board.at(s, metric, b) for b in bins)]
     form, places = board.axis_form(metric), {math.log2(bin_end(b)): bin_title(b) for b in bins}
     series = []
     for step in steps:
@@ -132,7 +134,7 @@ def _by_length(board: Board, family: str, unit: str) -> Markup:
     if not series:
         return Markup("")
     return line_chart(
-        f"{board.title}, {metric}, by length",
+        f"{board.title}, {metric}, by length{', official bins' if family == OFFICIAL else ''}",
         series,
         x_label=unit,
         x_format=lambda x: places[x].removeprefix("≤ "),
@@ -149,22 +151,30 @@ def _note(s: Score, form: Format) -> str:
 
 
 def compared(board: Board) -> Markup:
-    """The headline's paired differences: every checkpoint against the base, and the last one by type."""
+    """The headline's paired differences over all rows: every checkpoint against the base."""
+    trained = [s for s in board.steps if s and board.at(s, board.headline + MINUS_BASE)]
+    pairs = {f"step {s} − base": board.at(s, board.headline + MINUS_BASE) for s in evenly(trained, MOST_STEPS)}
+    return _differences(board, f"{board.title}, {board.headline}: against the base", pairs)
+
+
+def _compared_slices(board: Board) -> Markup:
+    """The last checkpoint's paired differences: bin-weighted, by type, and by length."""
     metric = board.headline + MINUS_BASE
-    trained = [s for s in board.steps if s and board.at(s, metric)]
-    if not trained:
-        return Markup("")
-    form = board.form(metric)
-    pairs = [(f"step {s} − base", board.at(s, metric)) for s in evenly(trained, MOST_STEPS)]
-    pairs += [
-        (f"step {trained[-1]} − base, {g.replace('_', ' ')}", board.at(trained[-1], metric, g))
-        for g in ("all_bins", *board.kinds)
-    ]
-    rows = [Difference(f"{label} (n {s.n})", s.mean, *s.ci95, _interval(s, form)) for label, s in pairs if s and s.n > 1]
-    unit = ", percentage points" if board.is_share(metric) else ""
+    last = max((s for s in board.steps if board.at(s, metric)), default=0)
+    bins = board.bins(OFFICIAL) or board.bins(STUDENT)
+    groups = {"bins weighted alike": "all_bins", **{k: k for k in board.kinds}, **{bin_title(b): b for b in bins}}
+    pairs = {name: board.at(last, metric, group) for name, group in groups.items()}
+    return _differences(board, f"{board.title}, {board.headline}: step {last} against the base, by slice", pairs)
+
+
+def _differences(board: Board, title: str, pairs: Mapping[str, Score | None]) -> Markup:
+    """Differences with an interval to draw: those of one row have none."""
+    metric = board.headline + MINUS_BASE
+    form, unit = board.form(metric), ", points" if board.is_share(metric) else ""
+    known = {label: s for label, s in pairs.items() if s and s.n > 1}
+    rows = [Difference(f"{label} (n {s.n})", s.mean, *s.ci95, _interval(s, form)) for label, s in known.items()]
     note = "The same rows on both sides; paired 95% intervals; right of zero is better; grey spans zero."
-    title = f"{board.title}, {board.headline}: differences{unit}"
-    return differences(title, rows, x_format=board.axis_form(metric), note=note) if rows else Markup("")
+    return differences(f"{title}{unit}", rows, x_format=board.axis_form(metric), note=note) if rows else Markup("")
 
 
 def _conventions(board: Board) -> Markup:
@@ -178,19 +188,21 @@ def _conventions(board: Board) -> Markup:
                 rows.append([join([name, tag("small", said)]) if said else name, *_cells(board, metric, scores)])
                 if differ := {s.step: s for s in board.over_steps(metric + MINUS_BASE, group) if s.step}:
                     label = join([metric, tag("small", f"− base, paired{', ' + said if said else ''}")])
-                    rows.append([label, *_cells(board, metric + MINUS_BASE, differ, without="")])
+                    rows.append([label, *_cells(board, metric + MINUS_BASE, differ, without="", lost=False)])
     for metric, name in (
         ("cut", "answers cut by length"),
         ("thinking_tokens", "thinking tokens a row"),
         ("tokens", "tokens a row"),
     ):
         if scores := {s.step: s for s in board.over_steps(metric)}:
-            rows.append([name, *_cells(board, metric, scores)])
+            rows.append([name, *_cells(board, metric, scores, lost=False)])
     return table(["", *map(model_name, board.steps)], rows, caption=f"{board.title}, all rows")
 
 
-def _cells(board: Board, metric: str, scores: dict[int, Score], without: str = "not measured") -> list[Child]:
-    return [score_cell(scores[s], board.form(metric)) if s in scores else without for s in board.steps]
+def _cells(
+    board: Board, metric: str, scores: dict[int, Score], without: str = "not measured", lost: bool = True
+) -> list[Child]:
+    return [score_cell(scores[s], board.form(metric), lost=lost) if s in scores else without for s in board.steps]
 
 
 def _published(board: Board) -> Markup:

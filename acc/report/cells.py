@@ -21,8 +21,14 @@ def evenly(items: Sequence[int], most: int) -> list[int]:
     return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
 
 
-def score_cell(score: Score, form: Format) -> Markup:
-    """Mean, interval and n of one score, with what was skipped or failed."""
-    lost = "".join(f", {n} {word}" for n, word in ((score.skipped, "skipped"), (score.failed, "failed")) if n)
-    small = f"{form(score.ci95[0]).rstrip('%')}–{form(score.ci95[1])}"
-    return join([form(score.mean), tag("small", small), tag("small", f"n {score.n}{lost}")])
+def score_cell(score: Score, form: Format, *, lost: bool = True) -> Markup:
+    """Mean, interval and n of one score; one row alone has no interval.
+
+    Args:
+        lost: say what was skipped or failed too.
+    """
+    counts = ((score.skipped, "skipped"), (score.failed, "failed")) if lost else ()
+    said = "".join(f", {n} {word}" for n, word in counts if n)
+    low, high = (form(end) for end in score.ci95)
+    interval = f"{low} to {high}" if score.metric.endswith("_minus_base") else f"{low.rstrip('%')}–{high}"
+    return join([form(score.mean), tag("small", interval) if score.n > 1 else "", tag("small", f"n {score.n}{said}")])

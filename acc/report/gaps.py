@@ -51,7 +51,8 @@ def gaps(run: RunFiles) -> Markup:
         [
             tag("h3", "Does it use the context?"),
             tag("p", _said(ends, shown, gaps_of), class_="lead"),
-            tag("div", *(c for c in [*charts, _grown(ends, shown, gaps_of)] if c), class_="grid"),
+            tag("div", *(c for c in charts if c), class_="grid"),
+            tag("div", *_grown(ends, shown, gaps_of, domains, bins), class_="halves"),
             _table(ends, shown, gaps_of, {"domain": domains, "length": bins}),
         ]
     )
@@ -112,17 +113,28 @@ def _lines(
     )
 
 
-def _grown(ends: list[int], shown: list[str], gaps_of: GapsOf) -> Markup:
-    """The change of each gap from the first model to the last, paired by question."""
+def _grown(ends: list[int], shown: list[str], gaps_of: GapsOf, *families: Mapping[str, str]) -> list[Markup]:
+    """The change of each gap from the first model to the last, paired by question: of every condition, and of one by group."""
     if len(ends) < 2:
-        return Markup("")
+        return []
     first, last = ends
-    found = [(c, paired(gaps_of(last, c), gaps_of(first, c))) for c in shown]
-    rows = [
-        Difference(f"{NAMES[c]} (n {m.n})", m.mean, *m.ci95, _text(m), 0 if c == "exchanged" else 1) for c, m in found if m.n
-    ]
-    note = "Right of zero: training made the model lean more on what was withheld; the control should not move."
     title = f"Change of the gap, {_model(last).lower()} − {_model(first).lower()}, nats a token"
+    note = "Right of zero: training made the model lean more on what was withheld; the control should not move."
+    found = {NAMES[c]: (paired(gaps_of(last, c), gaps_of(first, c)), 0 if c == "exchanged" else 1) for c in shown}
+    figures = [_differences(title, found, note)]
+    if "no_support" in shown:
+        now, before = gaps_of(last, "no_support"), gaps_of(first, "no_support")
+        grouped = {}
+        for labels in families:
+            for group in sorted(set(labels.values()), key=lambda g: (bin_end(g), g)):
+                own = {q: v for q, v in now.items() if labels.get(q) == group}
+                grouped[bin_title(group)] = (paired(own, before), 1)
+        figures.append(_differences(f"The same by domain and length, {NAMES['no_support']}", grouped, ""))
+    return [f for f in figures if f]
+
+
+def _differences(title: str, found: Mapping[str, tuple[Mean, int]], note: str) -> Markup:
+    rows = [Difference(f"{name} (n {m.n})", m.mean, *m.ci95, _text(m), sign) for name, (m, sign) in found.items() if m.n]
     return differences(title, rows, x_format=axis_signed, note=note) if rows else Markup("")
 
 

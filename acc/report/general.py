@@ -5,6 +5,7 @@ from __future__ import annotations
 from acc.html.page import Child, Markup, absent, join, section, table, tag
 from acc.records.published import ACC, BASE, of_benchmark
 from acc.records.scores import Score
+from acc.records.stats import Mean, paired
 from acc.report.benchmarks import PUBLISHED, compared
 from acc.report.boards import MINUS_BASE, Board, boards
 from acc.report.cells import evenly, model_name, score_cell
@@ -31,10 +32,10 @@ def general_section(run: RunFiles) -> Markup:
         "with 95% intervals. A difference in bold is more than chance."
     )
     figures = [f for b in found if (f := compared(b))]
-    return section("general", title, _table(found), tag("div", *figures, class_="grid"), *_published(found), lead=lead)
+    return section("general", title, _table(run, found), tag("div", *figures, class_="grid"), *_published(found), lead=lead)
 
 
-def _table(found: list[Board]) -> Markup:
+def _table(run: RunFiles, found: list[Board]) -> Markup:
     steps = evenly(sorted({s for b in found for s in b.steps}), MOST_STEPS)
     rows: list[list[Child]] = []
     for board in found:
@@ -45,29 +46,39 @@ def _table(found: list[Board]) -> Markup:
                 score = board.at(step, metric)
                 cells.append(score_cell(score, board.form(metric)) if score else "not measured")
                 if step:
-                    cells.append(_difference(board, score, board.at(step, metric + MINUS_BASE)))
-            rows.append([name, *cells, _said(board, metric)])
+                    cells.append(_difference(board, metric, against_base(run, board, metric, step) if score else None))
+            last = next((d for s in reversed(board.steps) if s and (d := against_base(run, board, metric, s)).n), None)
+            rows.append([name, *cells, _said(board, metric, last)])
     head: list[Child] = []
     for step in steps:
         head += [model_name(step)] + ([join([model_name(step), tag("small", "− base, paired")])] if step else [])
     return table(["", *head, "last − base"], rows, caption="Before and after")
 
 
-def _difference(board: Board, score: Score | None, difference: Score | None) -> Child:
-    if score is None:
+def against_base(run: RunFiles, board: Board, metric: str, step: int) -> Mean:
+    """The paired difference to the base: the score's own, else made of the rows on disk; n is 0 where there is no pair."""
+    if (score := board.at(step, metric + MINUS_BASE)) is not None:
+        return Mean(score.mean, score.ci95, score.n)
+    answers = run.answers.get(board.suite, {})
+    now, base = ({} if s not in answers else answers[s].values(metric) for s in (step, 0))
+    return paired(now, base)
+
+
+def _difference(board: Board, metric: str, difference: Mean | None) -> Child:
+    if difference is None:
         return "–"
-    if difference is None or not difference.n:
+    if not difference.n:
         return "not paired"
-    form = board.form(difference.metric)
-    low, high = difference.ci95
-    mean = form(difference.mean)
-    shown = tag("strong", mean) if difference.n > 1 and (low > 0 or high < 0) else mean
-    return join([shown, tag("small", f"{form(low)} to {form(high)}"), tag("small", f"n {difference.n}")])
+    form = board.form(metric + MINUS_BASE)
+    mean, (low, high) = form(difference.mean), map(form, difference.ci95)
+    if difference.n == 1:
+        return join([mean, tag("small", "n 1")])
+    shown = tag("strong", mean) if difference.excludes_zero else mean
+    return join([shown, tag("small", f"{low} to {high}"), tag("small", f"n {difference.n}")])
 
 
-def _said(board: Board, metric: str) -> str:
+def _said(board: Board, metric: str, last: Mean | None) -> str:
     """The last paired difference in a word; an interval that spans zero bounds the loss."""
-    last = next((d for s in reversed(board.steps) if s and (d := board.at(s, metric + MINUS_BASE)) and d.n), None)
     if last is None:
         return "not compared"
     low, high = last.ci95
@@ -77,7 +88,7 @@ def _said(board: Board, metric: str) -> str:
         return "rose"
     if high < 0:
         return "fell"
-    return f"no change shown; a loss beyond {board.form(last.metric)(min(low, 0.0))} is unlikely"
+    return f"no change shown; a loss beyond {board.form(metric + MINUS_BASE)(min(low, 0.0))} is unlikely"
 
 
 def _published(found: list[Board]) -> list[Markup]:

@@ -148,10 +148,11 @@ def _compared(run: RunFiles, steps: list[int]) -> Markup:
         ("nll", "Differences in NLL, nats a token", signed, axis_signed, -1, "left of zero is better"),
     ]
     for metric, title, form, axis, better, side in metrics:
-        found = [(label, difference(run, metric, a, b)) for label, a, b in pairs]
-        rows = [Difference(label, e.mean, *e.ci95, _interval(e, form), better) for label, e in found if e.n]
+        # The control is neither good nor bad.
+        found = [(label, difference(run, metric, a, b), 0 if b[1] == "exchanged" else better) for label, a, b in pairs]
+        rows = [Difference(label, e.mean, *e.ci95, _interval(e, form), sign) for label, e, sign in found if e.n]
         if rows:
-            counts = sorted({e.n for _, e in found if e.n})
+            counts = sorted({e.n for _, e, _ in found if e.n})
             n = f"n {counts[0]}" if len(counts) == 1 else f"n {counts[0]} to {counts[-1]}"
             note = (
                 f"All evidence unless said; same questions on both sides, {n}; paired 95% intervals; {side}; grey spans zero."
@@ -178,9 +179,10 @@ def _table(run: RunFiles, overall: Overall, steps: list[int], what: str) -> Mark
         ("exact", "exact match", percent, points),
         ("nll", "NLL, nats a token", two, signed),
     )
-    tables = []
+    tables, wide = [], 0
     for metric, name, form, gain_form in metrics:
         shown = [c for c in CONDITIONS if any((s, metric, c) in overall for s in steps)]
+        wide = max(wide, len(shown))
         rows: list[list[Child]] = []
         for step in steps:
             found = [overall.get((step, metric, c)) for c in shown]
@@ -194,7 +196,7 @@ def _table(run: RunFiles, overall: Overall, steps: list[int], what: str) -> Mark
             caption = f"{what[0].upper()}{what[1:]}, {name}"
             tables.append(table(["", *(NAMES[c] for c in shown)], rows, caption=caption))
     legend = "Mean, 95% bootstrap interval and n; paired differences of exact match are percentage points."
-    return join([tag("div", *tables, class_="halves tables"), tag("p", legend, class_="note")])
+    return join([tag("div", *tables, class_="halves tables" if wide <= 3 else "tables"), tag("p", legend, class_="note")])
 
 
 def _gain_cell(gain: Mean, form: Format) -> Child:

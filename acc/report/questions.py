@@ -11,7 +11,7 @@ Metric = Literal["exact", "nll"]
 NAMES = {
     "full": "all evidence",
     "no_support": "support removed",
-    "exchanged": "distractors removed instead",
+    "exchanged": "distractors removed",
     "question_only": "question alone",
 }
 COLOUR = {"full": 0, "no_support": 1, "exchanged": 2, "question_only": 7}

@@ -14,7 +14,6 @@ from acc.html.page import Markup, absent, join, section, tag
 from acc.recipe.policy import KEPT_OUT
 from acc.report.answers import Answers, Line, number, read_lines, scores_of, split_thinking
 from acc.report.boards import BIN, bin_title, boards, suite_title
-from acc.report.cells import model_name
 from acc.report.files import RunFiles
 from acc.report.prompts import PROMPT_CHARS, Asked, asked_by_line, asked_of_samples
 
@@ -42,8 +41,9 @@ class Shown:
 
 def worst_section(run: RunFiles) -> Markup:
     """For every suite, the worst rows of the last checkpoint and of the best; folded."""
-    headlines = {b.suite: b.headline for b in boards(run)}
-    suites = sorted(run.answers, key=lambda s: (s != "held_out", s))
+    found = sorted(boards(run), key=lambda b: b.kind)
+    headlines = {b.suite: b.headline for b in found}
+    suites = [s for s in dict.fromkeys(["held_out", *headlines, *run.answers]) if s in run.answers]
     parts = [_suite(run, suite, headlines.get(suite)) for suite in suites]
     if not any(parts):
         return section("worst", "Worst answers", absent("There are no answers to read yet."))
@@ -63,26 +63,26 @@ def _suite(run: RunFiles, suite: str, headline: str | None) -> Markup:
     base = by_step.get(0) if last else None
     parts = []
     for step, said, most in chosen:
-        name = f"{model_name(step)}, the {said} one" if step else model_name(step)
+        name = f"step {step}, the {said}" if step else "the base"
         parts.append(_model(run, name, by_step[step], base, headline or next(iter(by_step[step].conventions), ""), most))
     return join([tag("h3", suite_title(suite)), *parts]) if any(parts) else Markup("")
 
 
 def _model(run: RunFiles, name: str, answers: Answers, base: Answers | None, convention: str, most: tuple[int, int]) -> Markup:
     """The worst rows of one model, with a sentence on how many there are."""
-    values = {row: v for row in answers.rows if (v := answers.value(row, convention)) is not None}
-    if not values:
+    values = answers.values(convention)
+    if len(values) < 2:
         return Markup("")
     rows = [Shown(row, convention, v, base.value(row, convention) if base else None) for row, v in values.items()]
     lowest = sorted(rows, key=lambda r: (r.value, -(answers.nll(r.row) or 0.0), _natural(r.row)))
     drops = sorted((r for r in rows if r.gain < 0), key=lambda r: (r.gain, _natural(r.row)))
     equal = sum(r.value == lowest[0].value for r in rows)
-    text = f"{name[0].upper()}{name[1:]}, {convention}: {equal:,} of {len(rows):,} rows score {_score(lowest[0].value)}"
+    text = f"{equal:,} of {len(rows):,} rows have the lowest {convention}, {_score(lowest[0].value)}"
     text += f"; {len(drops):,} score less than the base did." if base else "."
-    lists = [_list(run, f"The lowest, {name}", answers, base, lowest[: most[0]])]
+    lists = [_list(run, "Lowest", answers, base, lowest[: most[0]])]
     if drops:
-        lists.append(_list(run, f"The largest drops, {name}", answers, base, drops[: most[1]]))
-    return join([tag("p", text, class_="lead"), *lists])
+        lists.append(_list(run, "Largest drops against the base", answers, base, drops[: most[1]]))
+    return join([tag("h4", f"{name[0].upper()}{name[1:]}"), tag("p", text, class_="note"), *lists])
 
 
 def _natural(row: str) -> list[tuple[int, str]]:
@@ -139,7 +139,7 @@ def _scores(line: Line) -> Markup:
 
 def _prompt(asked: Asked) -> Markup:
     if not asked.start and not asked.end:
-        return absent("The prompt does not lie beside the answer.")
+        return tag("p", "The prompt does not lie beside the answer.", class_="note")
     cut = tag("i", " … the middle is left out … ") if len(asked.end) >= PROMPT_CHARS else ""
     return _turn("prompt", join([asked.start[:PROMPT_CHARS], cut, asked.end[-PROMPT_CHARS:]]))
 
@@ -153,6 +153,8 @@ def _response(line: Line, name: str) -> Markup:
         size = f"{count:,.0f} tokens" if count else f"{len(thinking):,} characters"
         parts.append(tag("details", tag("summary", "Thinking", tag("small", size)), tag("pre", _clip(thinking))))
     heading = f"{name} · {_finish(line)}"
+    if "response" not in line:
+        return absent("The text of the answer is not known.")
     body = _turn(heading, _clip(said)) if said.strip() else _turn(heading, tag("i", "(no answer)"))
     return join([*parts, body])
 
