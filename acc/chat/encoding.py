@@ -85,13 +85,18 @@ class StudentChat:
         """Whether the generation prompt already opens `<think>` (Thinking-2507 does, the hybrid and Instruct-2507 don't)."""
         return self._opens("think")
 
+    def switch(self, layout: Layout) -> dict[str, bool]:
+        """Arguments of the template that make a layout's generation prompt; a server takes them as chat_template_kwargs.
+
+        The hybrid template can close thinking in the prompt; where a template can't, the target does (see `target_text`).
+        """
+        return {"enable_thinking": layout == "think"} if self._switchable else {}
+
     def _opens(self, layout: Layout) -> bool:
         return self._generation[layout].rstrip().endswith(OPEN)
 
     def _render_prompt(self, messages: Sequence[Mapping[str, Any]], layout: Layout, tools: Sequence[Any] | None = None) -> str:
-        # The hybrid template can close thinking in the prompt; where it can't, the target does (see `target_text`).
-        switch = {"enable_thinking": layout == "think"} if self._switchable else {}
-        return self.template.render(messages, tools=tools, add_generation_prompt=True, **switch)
+        return self.template.render(messages, tools=tools, add_generation_prompt=True, **self.switch(layout))
 
     def _turn_end(self, user: list[dict[str, str]]) -> str:
         """The control token with which the template ends an assistant turn, or ""."""

@@ -33,12 +33,16 @@ def run_program(argv: Sequence[str], *, log: Path, what: str, mend: str, timeout
     Raises:
         UserError: it can't be started, ran too long, or its exit code is not 0; with the last lines of its log.
     """
-    environment = {k: v for k, v in os.environ.items() if k not in _LAUNCHED and not k.startswith(_LAUNCHER)}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         try:
             process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=own_environment(),
+                start_new_session=True,
             )
         except OSError as e:
             raise UserError(f"{what} can't be started ({e.strerror}: {argv[0]})", mend=mend) from e
@@ -52,6 +56,11 @@ def run_program(argv: Sequence[str], *, log: Path, what: str, mend: str, timeout
     if code:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         raise UserError(f"{what} {how}; it said last:\n{last_lines(log)}", where=str(log), mend=mend)
+
+
+def own_environment() -> dict[str, str]:
+    """This process's environment without the variables by which a launcher tells training processes apart."""
+    return {k: v for k, v in os.environ.items() if k not in _LAUNCHED and not k.startswith(_LAUNCHER)}
 
 
 def last_lines(log: Path) -> str:

@@ -3,6 +3,7 @@
 from acc.llm.answers import Answers
 from acc.llm.client import Client, RequestRefused
 from acc.llm.journal import Journal, read_journal, scan_journal
+from acc.llm.keys import api_key
 from acc.llm.messages import Completion, Failure, Request
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Journal",
     "Request",
     "RequestRefused",
+    "api_key",
     "read_journal",
     "scan_journal",
 ]

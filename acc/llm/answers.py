@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from acc.llm.journal import Record, scan_journal
-from acc.llm.messages import Completion, Failure, Request, completion_of, key_of
+from acc.llm.messages import Completion, Failure, Request, completions_of, key_of
 
 
 class Answers:
@@ -43,20 +43,25 @@ class Answers:
             return
         self._open.discard(key)
         if "response" in record:
-            completion = completion_of(record)
+            choices = completions_of(record)
             self._places[key] = offset
             self.answered += 1
-            self.tokens += completion.prompt_tokens + completion.completion_tokens
-            self.retries += completion.tries - 1
+            self.tokens += choices[0].prompt_tokens + sum(choice.completion_tokens for choice in choices)
+            self.retries += choices[0].tries - 1
         else:
             self._given_up[key] = record["reason"]
 
     def find(self, request: Request) -> Completion | Failure | None:
-        """The response to a request, that it was given up, or None."""
+        """The response to a request (of several choices the first), that it was given up, or None."""
+        found = self.find_choices(request)
+        return found[0] if isinstance(found, list) else found
+
+    def find_choices(self, request: Request) -> list[Completion] | Failure | None:
+        """As `find`, with all choices of the response."""
         key = key_of(self.model, request)
         name = bytes.fromhex(key)
         if (offset := self._places.get(name)) is not None:
             with self.path.open("rb") as f:
                 f.seek(offset)
-                return completion_of(json.loads(f.readline()))
+                return completions_of(json.loads(f.readline()))
         return Failure(key, reason) if (reason := self._given_up.get(name)) is not None else None

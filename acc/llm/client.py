@@ -20,13 +20,15 @@ from typing import TYPE_CHECKING, Any
 from acc.errors import UserError
 from acc.llm.answers import Answers
 from acc.llm.journal import Journal, Record
-from acc.llm.messages import Completion, Failure, Request, body_of, completion_of, key_of
+from acc.llm.messages import Completion, Failure, Request, body_of, completions_of, key_of
 
 if TYPE_CHECKING:
     import httpx
 
 RETRIED = frozenset({408, 409, 425, 429})
 """Statuses below 500 that are worth another try."""
+BROKEN_OFF = frozenset({"abort", "error"})
+"""Finish reasons that say nothing of the model: the server gave up on its own."""
 LONGEST_PAUSE_S = 60.0
 """Longest pause of our own choosing, s; a server's Retry-After may ask for a longer one."""
 
@@ -77,7 +79,7 @@ class Client:
         import httpx  # it takes long, and most runs ask no server
 
         self.url, self.model = base_url.rstrip("/") + "/chat/completions", model
-        self.timeout_s, self.attempts, self.backoff_s = timeout_s, attempts, backoff_s
+        self.concurrency, self.timeout_s, self.attempts, self.backoff_s = concurrency, timeout_s, attempts, backoff_s
         self.found = 0
         self._journal = Journal(journal)
         self.answers = Answers(journal, model)
@@ -111,7 +113,16 @@ class Client:
                 task.cancel()
 
     async def complete(self, request: Request) -> Completion | Failure:
-        """Ask one, or find its response in the journal.
+        """Ask one, or find its response in the journal; of several choices the first.
+
+        Raises:
+            As `choices`.
+        """
+        found = await self.choices(request)
+        return found[0] if isinstance(found, list) else found
+
+    async def choices(self, request: Request) -> list[Completion] | Failure:
+        """As `complete`, with all choices of the response: as many as the server gave, whatever `n` the request has.
 
         Raises:
             RequestRefused: the request itself is wrong (400 and other statuses that no retry mends).
@@ -123,14 +134,14 @@ class Client:
         self._asking[key] = asyncio.Event()
         try:
             async with self._slots:
-                if isinstance(done := self.answers.find(request), Completion):
+                if isinstance(done := self.answers.find_choices(request), list):
                     self.found += 1
                     return done
                 return await self._ask(key, request)
         finally:
             self._asking.pop(key).set()
 
-    async def _ask(self, key: str, request: Request) -> Completion | Failure:
+    async def _ask(self, key: str, request: Request) -> list[Completion] | Failure:
         self._append({"event": "asked", "key": key}, durable=False)
         try:
             response, seconds, tries = await self._with_retries(body_of(self.model, request))
@@ -141,7 +152,7 @@ class Client:
             return Failure(key, str(e))
         record = {"key": key, **request.label, "seconds": round(seconds, 3), "tries": tries, "response": response}
         self._append(record)
-        return completion_of(record)
+        return completions_of(record)
 
     def _append(self, record: Record, *, durable: bool = True) -> None:
         self.answers.note(record, self._journal.append(record, durable=durable))
@@ -185,7 +196,8 @@ class Client:
             )
         try:
             data: dict[str, Any] = answer.json()
-            completion_of({"key": "", "response": data})
+            if broken := [c.finish for c in completions_of({"key": "", "response": data}) if c.finish in BROKEN_OFF]:
+                raise _Passing(f"the server broke the answer off ({broken[0]})")
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as e:
             raise _Passing(f"the response is no chat completion ({type(e).__name__}): {_excerpt(answer)}") from e
         return data

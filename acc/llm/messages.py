@@ -28,7 +28,9 @@ class Request:
 class Completion:
     """A response. `reasoning` is what a server with a reasoning parser gives apart from the text, else "".
 
-    `seconds` is how long the server took for it, and `tries` how often it was sent until then.
+    Of a response with several choices each is one of these; `completion_tokens` is then its part of what the server counted for
+    all, by the length of its text. `seconds` is how long the server took for the response, and `tries` how often it was sent
+    until then.
     """
 
     key: str
@@ -59,24 +61,45 @@ def key_of(model: str, request: Request) -> str:
     return digest({"body": body_of(model, request), "sample": request.sample})
 
 
-def completion_of(record: Mapping[str, Any]) -> Completion:
-    """The response in a record of the journal.
+def completions_of(record: Mapping[str, Any]) -> list[Completion]:
+    """The choices of the response in a record of the journal, one or more, in the order of their indices.
 
     Raises:
         KeyError, IndexError, TypeError, ValueError, AttributeError: it is no chat completion.
     """
-    choice, usage = record["response"]["choices"][0], record["response"].get("usage") or {}
-    message = choice["message"]
+    choices, usage = record["response"]["choices"], record["response"].get("usage") or {}
+    if len(choices) > 1:  # servers may give them in the order in which they ended
+        choices = sorted(choices, key=lambda choice: choice.get("index") or 0)
+    said = [_said(choice["message"]) for choice in choices]
+    if not said:
+        raise IndexError("it has no choice")
+    counted = _parts(int(usage.get("completion_tokens") or 0), [len(text) + len(reasoning) for text, reasoning in said])
+    return [
+        Completion(
+            record["key"],
+            text=text,
+            reasoning=reasoning,
+            finish=choice.get("finish_reason") or "",
+            prompt_tokens=int(usage.get("prompt_tokens") or record.get("prompt_tokens", 0)),
+            completion_tokens=tokens,
+            seconds=record.get("seconds", 0.0),
+            tries=record.get("tries", 1),
+        )
+        for choice, (text, reasoning), tokens in zip(choices, said, counted, strict=True)
+    ]
+
+
+def _said(message: Mapping[str, Any]) -> tuple[str, str]:
+    """(text, reasoning) of a message; vLLM and SGLang have called the second by two names."""
     text, reasoning = message.get("content") or "", message.get("reasoning_content") or message.get("reasoning") or ""
     if not isinstance(text, str) or not isinstance(reasoning, str):
         raise TypeError("its content is no text")
-    return Completion(
-        record["key"],
-        text=text,
-        reasoning=reasoning,  # vLLM and SGLang have called it both
-        finish=choice.get("finish_reason") or "",
-        prompt_tokens=int(usage.get("prompt_tokens") or record.get("prompt_tokens", 0)),
-        completion_tokens=int(usage.get("completion_tokens") or 0),
-        seconds=record.get("seconds", 0.0),
-        tries=record.get("tries", 1),
-    )
+    return text, reasoning
+
+
+def _parts(total: int, weights: list[int]) -> list[int]:
+    """Whole numbers that add up to `total`, in proportion to the weights (evenly where all are 0)."""
+    if not any(weights):
+        weights = [1] * len(weights)
+    ends = [total * sum(weights[: i + 1]) // sum(weights) for i in range(len(weights))]
+    return [end - start for start, end in zip([0, *ends], ends, strict=False)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from acc.compile.teacher.attempts import Kind
 from acc.compile.teacher.progress import Progress
 from acc.errors import UserError
 from acc.llm import Answers, Client, Completion, Failure, Request, RequestRefused
+from acc.llm import api_key as key_of_environment
 from acc.recipe.data import Teacher
 from acc.records.sample import Sample
 
@@ -116,13 +116,4 @@ def api_key(teacher: Teacher) -> str:
     Raises:
         UserError: the variable that it names is not set.
     """
-    if not teacher.api_key_env:
-        return ""
-    try:
-        return os.environ[teacher.api_key_env]
-    except KeyError:
-        raise UserError(
-            f"the environment variable {teacher.api_key_env} is not set",
-            where="rationale.teacher.api_key_env",
-            mend="Set it to the server's key, or leave the field empty",
-        ) from None
+    return key_of_environment(teacher.api_key_env, where="rationale.teacher.api_key_env")
