@@ -87,7 +87,8 @@ def _measure(command: Command, server: tuple[str, str], folder: Path) -> dict[st
 
 
 def _checked(rows: dict[str, Any], where: str) -> dict[str, dict[str, float]]:
-    names = list(next(iter(rows.values())) or [])
+    first = next(iter(rows.values()))
+    names = list(first) if isinstance(first, dict) else []
     for row, scores in rows.items():
         if not isinstance(scores, dict) or not scores:
             raise UserError(f"the scores of {row!r} are not an object with at least one number", where=where, mend=_FORM)

@@ -67,15 +67,14 @@ class _Run:
 
     def _asking(self, server: tuple[str, str], seed: int) -> dict[str, Any]:
         options, (base_url, model) = _options(self.recipe), server
-        tries = options.retries + 1
         return {
             "model": model,
             "base_url": f"{base_url.rstrip('/')}/chat/completions",
             "num_concurrent": options.concurrency,
             "tokenized_requests": False,
             "tokenizer_backend": None,
-            "max_retries": tries,
-            "timeout": round(options.timeout_s + _LONGEST_PAUSE_S) * tries,
+            "max_retries": 1,  # the relay tries again
+            "timeout": round(options.timeout_s + _LONGEST_PAUSE_S) * (options.retries + 1),
             "think_end_token": CLOSE,
             "seed": seed,
         }

@@ -66,6 +66,8 @@ class Relay:
         """
         messages, parameters = body["messages"], {k: v for k, v in body.items() if k not in ("messages", "model")}
         try:
+            if self.refused is not None:
+                raise self.refused
             found = self._wait(self._client.complete(Request(messages, parameters=parameters)))
         except UserError as e:
             self.refused = self.refused or e

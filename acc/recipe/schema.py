@@ -111,8 +111,15 @@ class Recipe(Section):
             raise ValueError("quality.leakage asks a server: give rationale.teacher its base_url and model")
         if self.evaluate.held_out and not any(s.split == "held_out" for s in self.sources):
             raise ValueError("evaluate.held_out is set but no source has split: held_out")
+        if self.evaluate.commands and self.evaluate.server is None:
+            raise ValueError("evaluate.commands ask a server: set evaluate.server")
         if self.train.best and not self.evaluate.measures_something:
             raise ValueError("train.best chooses by an evaluation's score: set evaluate.held_out or evaluate.benchmarks")
+        if self.train.best and self.evaluate.screen and not self.train.best.score.startswith(("screen_", "held_out/")):
+            raise ValueError(
+                f"train.best.score ({self.train.best.score}) is measured at the base, the best and the last checkpoint alone "
+                f"where evaluate.screen is set: take screen_{self.train.best.score}"
+            )
         return self
 
 

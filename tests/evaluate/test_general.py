@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import Reply, Scripted, said
+from answering import Reply, Scripted, said
 
 from acc.errors import UserError
 from acc.evaluate.general import KNOWN, dry_run_lines, run_general
@@ -66,7 +66,8 @@ def test_on_weights_in_process_scores_are_those_of_plain_transformers(tmp_path: 
     tokenizer, model = AutoTokenizer.from_pretrained(BASE), AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
     questions = [f"The keeper of house {n} is" for n in range(6)]
     turns = [[{"role": "user", "content": q}] for q in questions]
-    prompts = [torch.tensor([tokenizer.apply_chat_template(t, add_generation_prompt=True)["input_ids"]]) for t in turns]
+    texts = [tokenizer.apply_chat_template(t, add_generation_prompt=True, tokenize=False) for t in turns]
+    prompts = [torch.tensor([tokenizer(text)["input_ids"]]) for text in texts]
     generated = []
     for ids in prompts:
         out = model.generate(ids, max_new_tokens=6, do_sample=False)[0, ids.shape[1] :]
@@ -76,7 +77,8 @@ def test_on_weights_in_process_scores_are_those_of_plain_transformers(tmp_path: 
     tasks = tmp_path / "tasks"
     write_task(tasks, "said", [{"question": q, "answer": a} for q, a in zip(questions, gold, strict=True)])
     choices = ["a door", "Friday and then some more", "7"]
-    likelihoods = [[loglikelihood(model, ids, tokenizer(f" {c}")["input_ids"]) for c in choices] for ids in prompts]
+    # lm-eval counts the template's last line break to the choice.
+    likelihoods = [[loglikelihood(model, tokenizer, text.rstrip(), f"\n{c}") for c in choices] for text in texts]
     best = [row.index(max(row)) for row in likelihoods]
     rows = [
         {"question": q, "choices": choices, "answer": (b + (n == 0)) % 3}
@@ -100,13 +102,15 @@ def test_on_weights_in_process_scores_are_those_of_plain_transformers(tmp_path: 
         assert row == pytest.approx(expected, abs=1e-3)
 
 
-def loglikelihood(model: Any, prompt: Any, target: list[int]) -> float:
+def loglikelihood(model: Any, tokenizer: Any, prompt: str, target: str) -> float:
+    """Sum over the target's tokens, nats."""
     import torch
 
-    ids = torch.cat([prompt, torch.tensor([target])], 1)
+    ids = torch.tensor([tokenizer(prompt + target)["input_ids"]])
+    start = len(tokenizer(prompt)["input_ids"])
     with torch.no_grad():
-        logits = model(ids).logits[0, prompt.shape[1] - 1 : -1].log_softmax(-1)
-    return float(logits.gather(1, torch.tensor(target)[:, None]).sum())
+        logits = model(ids).logits[0, start - 1 : -1].log_softmax(-1)
+    return float(logits.gather(1, ids[0, start:, None]).sum())
 
 
 SUMS = [(a, b) for a in range(4) for b in range(3)]
