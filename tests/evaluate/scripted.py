@@ -1,61 +1,98 @@
-"""A scripted OpenAI-compatible server on this machine."""
-
-from __future__ import annotations
+"""A scripted OpenAI-compatible server: known answers, delays, refusals, dropped connections; and what it was asked."""
 
 import json
 import threading
-from collections.abc import Callable
+import time
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
-
-Reply = tuple[int, dict[str, Any]] | None
-"""Status and body; None drops the connection."""
 
 
-def said(text: str, finish: str = "stop", *, reasoning: str | None = None, tokens: int = 5) -> Reply:
-    """A chat completion."""
-    message = {"role": "assistant", "content": text} | ({} if reasoning is None else {"reasoning_content": reasoning})
-    usage = {"prompt_tokens": 11, "completion_tokens": tokens}
-    return 200, {"choices": [{"index": 0, "message": message, "finish_reason": finish}], "usage": usage}
+def choice(text, index=0, finish="stop", reasoning=""):
+    return {"index": index, "message": {"content": text, "reasoning_content": reasoning}, "finish_reason": finish}
+
+
+def reply_of(*choices, prompt_tokens=0, completion_tokens=0):
+    usage = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
+    return {"choices": list(choices), "usage": usage}
+
+
+def refuse(status, text="no", **headers):
+    return lambda handler: handler.send(status, {"error": text}, headers)
+
+
+def drop(handler):
+    """Begin a response and hang up."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    handler.wfile.write(b'{"choices": [')
+    handler.close_connection = True
 
 
 class Scripted:
-    """`reply(question, seed, turn)` says what a request meets: the last message's text, its seed, and how often it was sent
-    before. `bodies` are the requests as they came."""
+    """Gives `answer(body)`, a response's JSON, or what `trouble(body, turn)` does at the turn-th request of the same body.
 
-    def __init__(self, reply: Callable[[str, int, int], Reply]) -> None:
-        self.reply, self.bodies, self.turns, self.lock = reply, [], {}, threading.Lock()
-        outer = self
+    Attributes:
+        bodies: every request, in the order of arrival; most: requests in flight at once at most.
+    """
+
+    def __init__(self, answer, trouble=lambda body, turn: None, *, delay_s=0.0, models=({"id": "student"},)):
+        self.bodies, self.seen, self.in_flight, self.most = [], Counter(), 0, 0
+        self.answered = Counter()
+        lock, outer = threading.Lock(), self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, *_):
                 pass
 
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                body["authorization"] = self.headers.get("Authorization")
-                name = (body["messages"][-1]["content"], body.get("seed", 0))
-                with outer.lock:
-                    outer.bodies.append(body)
-                    turn = outer.turns.get(name, 0)
-                    outer.turns[name] = turn + 1
-                found = outer.reply(*name, turn)
-                if found is None:
-                    self.close_connection = True
-                    return
-                data = json.dumps(found[1]).encode()
-                self.send_response(found[0])
-                self.send_header("Retry-After", "0")
-                self.send_header("Content-Length", str(len(data)))
+            def send(self, status, data, headers=()):
+                raw = json.dumps(data).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(raw)))
+                for name, value in dict(headers).items():
+                    self.send_header(name.replace("_", "-"), value)
                 self.end_headers()
-                self.wfile.write(data)
+                self.wfile.write(raw)
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+            def do_GET(self):
+                self.send(200, {"data": list(models)} if self.path.endswith("/models") else {})
 
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+            def do_POST(self):
+                raw = self.rfile.read(int(self.headers["Content-Length"]))
+                body = json.loads(raw)
+                with lock:
+                    turn = outer.seen[raw]
+                    outer.seen[raw] += 1
+                    outer.bodies.append(body)
+                    outer.in_flight += 1
+                    outer.most = max(outer.most, outer.in_flight)
+                try:
+                    time.sleep(delay_s(body) if callable(delay_s) else delay_s)
+                    if (meet := trouble(body, turn)) is not None:
+                        meet(self)
+                    else:
+                        self.send(200, answer(body))
+                        with lock:
+                            outer.answered[raw] += 1
+                except (BrokenPipeError, ConnectionResetError):
+                    self.close_connection = True
+                finally:
+                    with lock:
+                        outer.in_flight -= 1
+
+        class Http(ThreadingHTTPServer):
+            request_queue_size = 512
+            daemon_threads = True
+
+        self.http = Http(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
+        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.http.shutdown()
+        self.http.server_close()
