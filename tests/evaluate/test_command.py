@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import Scripted, said
+from sums_server import Scripted, said
 
 from acc.errors import UserError
 from acc.evaluate.command import read_result, run_commands

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import Reply, Scripted, said
+from sums_server import Reply, Scripted, said
 
 from acc.errors import UserError
 from acc.evaluate.general import KNOWN, dry_run_lines, run_general
