@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from acc.html.charts import COLOURS, Point, Series, line_chart
 from acc.html.numbers import compact
 from acc.html.page import Child, Markup, absent, section, table, tag
-from acc.report.answers import Answers
+from acc.report.answers import COUNTED, Answers
 from acc.report.boards import suite_title
 from acc.report.cells import evenly, model_name
 from acc.report.files import RunFiles
@@ -81,15 +81,18 @@ def _table(caption: str, rows: Sequence[tuple[str, Iterable[Answers]]]) -> Marku
 
 
 def _cells(answers: list[Answers]) -> list[Child]:
-    total = sum(a.answers for a in answers)
-    sums = {k: sum(a.sums[k] for a in answers if k in a.sums) for k in {k for a in answers for k in a.sums}}
-
     def known(key: str) -> str:
-        return f"{sums[key]:,.0f}" if key in sums else "not recorded"
+        """The sum over the answers that have it; a lower bound where some have not."""
+        having = [a for a in answers if key in a.sums]
+        least = "≥ " if len(having) < len(answers) else ""
+        return f"{least}{sum(a.sums[key] for a in having):,.0f}" if having else "not recorded"
 
-    apiece = compact(sums["seconds"] / total) if "seconds" in sums else "not recorded"
-    cut, failed = sum(a.cut for a in answers), sum(a.failed for a in answers)
+    timed = [a for a in answers if "seconds" in a.sums]
+    apiece = sum(a.sums["seconds"] for a in timed) / sum(a.answers for a in timed) if timed else None
     return [
-        f"{total:,}", known("prompt_tokens"), known("tokens"), known("thinking_tokens"), known("seconds"), apiece,
-        f"{cut:,}", f"{failed:,}",
-    ]  # fmt: skip
+        f"{sum(a.answers for a in answers):,}",
+        *(known(key) for key in COUNTED),
+        "not recorded" if apiece is None else compact(apiece),
+        f"{sum(a.cut for a in answers):,}",
+        f"{sum(a.failed for a in answers):,}",
+    ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from acc.html.charts import COLOURS, Difference, Point, Series, differences, line_chart
-from acc.html.numbers import axis_signed, compact, signed
+from acc.html.numbers import axis_signed, signed
 from acc.html.page import Child, Markup, join, table, tag
 from acc.records.stats import Mean, mean, paired
 from acc.report.boards import bin_end, bin_title
@@ -106,7 +106,7 @@ def _lines(
         series,
         x_label="step",
         x_format=lambda x: f"{x:.0f}",
-        y_format=compact,
+        y_format=axis_signed,
         markers=True,
         x_ticks=[float(s) for s in evenly(steps, 7)],
         note=f"Higher: it leans more on what was withheld. {n}.",

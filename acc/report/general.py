@@ -32,7 +32,7 @@ def general_section(run: RunFiles) -> Markup:
         "with 95% intervals. A difference in bold is more than chance."
     )
     figures = [f for b in found if (f := compared(b))]
-    return section("general", title, _table(run, found), tag("div", *figures, class_="grid"), *_published(found), lead=lead)
+    return section("general", title, _table(run, found), tag("div", *figures, class_="halves"), *_published(found), lead=lead)
 
 
 def _table(run: RunFiles, found: list[Board]) -> Markup:
@@ -77,7 +77,7 @@ def _difference(board: Board, metric: str, difference: Mean | None) -> Child:
     return join([shown, tag("small", f"{low} to {high}"), tag("small", f"n {difference.n}")])
 
 
-def _said(board: Board, metric: str, last: Mean | None) -> str:
+def _said(board: Board, metric: str, last: Mean | None) -> Child:
     """The last paired difference in a word; an interval that spans zero bounds the loss."""
     if last is None:
         return "not compared"
@@ -88,7 +88,9 @@ def _said(board: Board, metric: str, last: Mean | None) -> str:
         return "rose"
     if high < 0:
         return "fell"
-    return f"no change shown; a loss beyond {board.form(metric + MINUS_BASE)(min(low, 0.0))} is unlikely"
+    if low == high:
+        return "no row changed"
+    return join(["no change shown", tag("small", f"a loss beyond {board.form(metric + MINUS_BASE)(low)} is unlikely")])
 
 
 def _published(found: list[Board]) -> list[Markup]:

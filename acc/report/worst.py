@@ -151,7 +151,7 @@ def _response(line: Line, name: str) -> Markup:
     if thinking:
         count = number(line.get("thinking_tokens"))
         size = f"{count:,.0f} tokens" if count else f"{len(thinking):,} characters"
-        parts.append(tag("details", tag("summary", "Thinking", tag("small", size)), tag("pre", _clip(thinking))))
+        parts.append(tag("details", tag("summary", f"Thinking, {name}", tag("small", size)), tag("pre", _clip(thinking))))
     heading = f"{name} · {_finish(line)}"
     if "response" not in line:
         return absent("The text of the answer is not known.")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 import pytest
+from evaluated_run import make_evaluated
 from example_run import make_run
 
 from acc import report
@@ -32,9 +33,10 @@ addEventListener("load", () => {
 
 @pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+@pytest.mark.parametrize("make", [make_run, make_evaluated])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_nothing_sticks_out_of_the_page(tmp_path, width):
-    text = report.run(make_run(tmp_path)).read_text(encoding="utf-8")
+def test_nothing_sticks_out_of_the_page(tmp_path, width, make):
+    text = report.run(make(tmp_path)).read_text(encoding="utf-8")
     # The page's own policy forbids scripts, so the measuring copy goes without it.
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', MEASURE, text)
     frame = tmp_path / "frame.html"
