@@ -45,7 +45,7 @@ def open_backend(recipe: Recipe, checkpoint: str, chat: StudentChat, folder: Pat
     if settings is None:
         return _in_process(recipe, checkpoint, chat)
     if settings.start is None:
-        return _given(recipe, settings, checkpoint, chat, folder)
+        return _given(recipe, settings, checkpoint, chat, folder, step)
     return _started(recipe, settings, checkpoint, chat, folder, step)
 
 
@@ -109,10 +109,11 @@ def _started(recipe: Recipe, settings: Settings, checkpoint: str, chat: StudentC
     )
 
 
-def _given(recipe: Recipe, settings: Settings, checkpoint: str, chat: StudentChat, folder: Path) -> Backend:
+def _given(recipe: Recipe, settings: Settings, checkpoint: str, chat: StudentChat, folder: Path, step: int) -> Backend:
     url = str(settings.base_url).rstrip("/")
     key = api_key(settings.api_key_env, where="evaluate.server.api_key_env")
-    model = _model_of(url, key, settings.model)
+    named = settings.model.replace("{checkpoint}", checkpoint).replace("{step}", str(step)) if settings.model else None
+    model = _model_of(url, key, named)
     window = model.get("max_model_len")
     local = Path(checkpoint).is_dir()
     if window is None and local:

@@ -12,6 +12,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from acc.evaluate.plan import Rows, generates, has_screen
 from acc.evaluate.runner import Evaluation, Likelihood
+from acc.recipe.evaluation import Evaluate
 from acc.recipe.schema import Recipe
 from acc.records.evaluated import Asked, evaluation_key, is_evaluated, mark_evaluated
 from acc.records.scores import SCORES, append_scores
@@ -106,5 +107,5 @@ def _likelihood_alone(recipe: Recipe) -> Recipe | None:
     if evaluate.server is None or evaluate.held_out is None or "nll" not in evaluate.held_out.measures:
         return None
     held_out = evaluate.held_out.model_copy(update={"measures": ["nll"]})
-    nothing = {"benchmarks": [], "general": None, "commands": [], "server": None, "screen": None}
-    return recipe.model_copy(update={"evaluate": evaluate.model_copy(update={"held_out": held_out, **nothing})})
+    asked = Evaluate(base=evaluate.base, held_out=held_out, sampling=evaluate.sampling)
+    return recipe.model_copy(update={"evaluate": asked})

@@ -55,8 +55,10 @@ def open_jobs(
         return jobs
     if full_base := opened(base, "full"):
         return [*jobs, *full_base]
-    chosen = [*newest[:1], *([best] if best in checkpoints else [])] if over and not jobs else []
-    return jobs + opened(list(dict.fromkeys(chosen)), "full")
+    if jobs or not over:
+        return jobs
+    chosen = [*newest[:1], *([best] if best is not None and best in checkpoints else [])]
+    return opened(list(dict.fromkeys(chosen)), "full")
 
 
 def has_screen(evaluate: Evaluate) -> bool:

@@ -69,8 +69,8 @@ def check_share(recipe: Recipe, compiled: Path, out: Path, *, trained_tokens: in
     share = forward / max(1, passes * trained_tokens)
     if share > evaluate.inline_share:
         raise UserError(
-            f"evaluation would take about {share:.0%} of the training's time ({forward:,} tokens read, of which a generated one "
-            f"counts as {DECODED}, against {passes} times {trained_tokens:,} trained): more than evaluate.inline_share, "
+            f"evaluation would take about {share:.0%} of the training's time ({forward:,} tokens read, a generated one counted "
+            f"as {DECODED}, against {passes} times {trained_tokens:,} trained): more than evaluate.inline_share, "
             f"{evaluate.inline_share:.0%}",
             where="evaluate.where: inline",
             mend=MENDS,

@@ -24,6 +24,7 @@ from acc.launch.evaluating import Evaluated
 from acc.launch.processes import world_size
 from acc.recipe import Recipe, load_recipe
 from acc.recipe.loading import recipe_from
+from acc.recipe.where import check_watch
 from acc.records.evaluated import evaluation_key, is_evaluated
 
 POLL_S = 10.0
@@ -136,6 +137,7 @@ class Watcher:
         """The recipe as it is now: `acc run` writes it anew when it is started with another one."""
         recipe = load_recipe(self.path, self.overrides) if self.path else _recipe_of(self.folder, self.overrides)
         if recipe != self._recipe:
+            check_watch(recipe)
             self._recipe, self._evaluation = recipe, None
             if not recipe.evaluate.measures_something:
                 raise UserError("the recipe evaluates nothing", mend="Add evaluate.held_out or evaluate.benchmarks")

@@ -115,7 +115,8 @@ class Server(Section):
     base_url: str | None = None
     """A server that runs already, as `http://host:port/v1`; `acc eval` asks it as the checkpoint that it is told."""
     model: str | None = None
-    """Model's name on a running server; None takes the only one that it lists."""
+    """Model's name on a running server; None takes the only one that it lists. In it {checkpoint} stands for the checkpoint's
+    path and {step} for its step, for a server that has, or loads, several: then `acc eval --watch` can ask it."""
     api_key_env: str = ""
     """Environment variable with the key; empty for none."""
     tensor_parallel: Positive = 1

@@ -1,4 +1,4 @@
-"""What can be evaluated in the training processes at all."""
+"""What can be evaluated in the training processes, and what by a watcher."""
 
 from __future__ import annotations
 
@@ -25,3 +25,19 @@ def check_inline(recipe: Recipe) -> None:
     else:
         return
     raise UserError(what, where="evaluate.where: inline", mend="Set evaluate.where: watch (or job), and run acc eval --watch")
+
+
+def check_watch(recipe: Recipe) -> None:
+    """Refuse to watch a run with a server that answers as one model, whatever checkpoint it is.
+
+    Raises:
+        UserError: a server is given by its address, and no name by which it knows each checkpoint.
+    """
+    server = recipe.evaluate.server
+    if server is None or server.base_url is None or any(name in (server.model or "") for name in ("{checkpoint}", "{step}")):
+        return
+    raise UserError(
+        f"{server.base_url} would answer as one model for every checkpoint",
+        where="evaluate.server",
+        mend="Let `start` serve each checkpoint, or put {checkpoint} or {step} into evaluate.server.model",
+    )

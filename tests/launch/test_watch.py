@@ -1,0 +1,274 @@
+"""A watcher gives the scores that the training itself would, at their steps, whoever else watches, is stopped or is killed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_run import RECIPE, run
+
+from acc.errors import ExitCode, UserError
+from acc.evaluate import claims
+from acc.launch import watch as watching
+from acc.launch.watch import Watcher, watch
+from acc.recipe.loading import recipe_from
+from acc.records.scores import SCORES, Score, append_scores, read_scores
+from acc.stage.files import write_json
+from acc.stage.manifest import Manifest
+from acc.train import train_key
+
+FORK = multiprocessing.get_context("fork")
+DATA: dict[str, Any] = {
+    "name": "fake",
+    "sources": [{"name": "s", "path": "x"}],
+    "train": {"best": {"score": "mrcr/official"}},
+    "evaluate": {"where": "watch", "benchmarks": [{"name": "mrcr", "synthetic": {}}]},
+}
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "POLL_S", 0.05)
+    monkeypatch.setattr(claims, "STALE_S", 1.0)
+    monkeypatch.setattr(claims, "BEAT_S", 0.1)
+
+
+class FakeRun:
+    """A run's folder with checkpoints of no weights, and an evaluation that writes down what it is asked."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, **evaluate: Any) -> None:
+        self.folder, self.seconds, self.ended = folder, 0.0, 0
+        data = {**DATA, "evaluate": {**DATA["evaluate"], **evaluate}}
+        if "screen" in evaluate:
+            data["train"] = {"best": {"score": "screen_mrcr/official"}}
+        self.recipe = recipe_from(data)
+        (folder / "compile").mkdir(parents=True)
+        (folder / "recipe.json").write_text(self.recipe.model_dump_json())
+        write_json(folder / "ready.json", {"launch": "", "error": "", "recipe_folder": "."})
+        Manifest("pack", "packed", 0).write(folder / "pack")
+        self.key = train_key(self.recipe, folder / "pack")
+        monkeypatch.setattr(Watcher, "_asked", lambda *_: self)
+        monkeypatch.setattr(Watcher, "_report", lambda *_: None)
+
+    def save(self, *steps: int, over: bool = False, key: str = "") -> None:
+        for step in steps:
+            folder = self.folder / "train" / f"checkpoint-{step}"
+            folder.mkdir(parents=True)
+            marker = {"key": key or self.key, "seed": 0, "world": 1, "sequence": 1, "state": False, "files": {}}
+            write_json(folder / "acc_checkpoint.json", {"step": step, **marker})
+        if over:
+            Manifest("train", self.key, 0).write(self.folder / "train")
+
+    def run(self, checkpoint: str, step: int, *, rows: str) -> list[Score]:
+        """The evaluation: a score that is higher in the middle."""
+        self.note(f"{step} {rows}")
+        time.sleep(self.seconds)
+        if step and not Path(checkpoint).is_dir():
+            raise OSError("no such file")
+        found = [Score(step, "mrcr", "official", float(step % 30), (0, 1), n=3, screen=rows == "screen")]
+        append_scores(self.folder / "evaluate" / SCORES, found)
+        self.note(f"{step} {rows} done")
+        return found
+
+    def note(self, line: str) -> None:
+        with (self.folder / "calls").open("a") as f:
+            f.write(line + "\n")
+
+    def calls(self) -> list[str]:
+        path = self.folder / "calls"
+        return path.read_text().splitlines() if path.is_file() else []
+
+    def begun(self) -> list[str]:
+        return [line for line in self.calls() if not line.endswith("done")]
+
+    def watch(self, *, once: bool = False) -> ExitCode:
+        return watch(argparse.Namespace(watch=str(self.folder), once=once, recipe=None, set=[]))
+
+    def log(self) -> list[tuple[int, str]]:
+        lines = (self.folder / "train" / "log.jsonl").read_text().splitlines()
+        return [(line["step"], name) for line in map(json.loads, lines) for name in line.get("scores", {})]
+
+    def start(self) -> Any:
+        """A watcher in a process of its own."""
+        process = FORK.Process(target=lambda: os._exit(self.watch()))
+        process.start()
+        return process
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeRun:
+    return FakeRun(tmp_path / "fake", monkeypatch)
+
+
+def until(true: Any, seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
+def test_once_evaluates_what_is_there_and_another_time_only_what_is_new(fake: FakeRun) -> None:
+    fake.save(10)
+    assert fake.watch(once=True) == ExitCode.OK
+    assert fake.begun() == ["0 full", "10 full"]
+    assert not (fake.folder / "train" / "log.jsonl").exists(), "while it lasts the training logs the scores itself"
+    fake.save(20)
+    fake.save(99, key="another training")
+    (fake.folder / "train" / "checkpoint-30").mkdir()
+    fake.watch(once=True)
+    assert fake.begun() == ["0 full", "10 full", "20 full"], "a folder without its marker is no checkpoint"
+
+
+def test_it_waits_for_checkpoints_and_ends_with_the_training(fake: FakeRun) -> None:
+    watcher = fake.start()
+    until(lambda: "0 full done" in fake.calls())
+    fake.save(10)
+    until(lambda: "10 full done" in fake.calls())
+    fake.save(20, 30, over=True)
+    watcher.join(20)
+    assert watcher.exitcode == ExitCode.OK
+    assert sorted(fake.begun()) == ["0 full", "10 full", "20 full", "30 full"]
+    assert sorted(fake.log()) == [(step, "mrcr/official") for step in (0, 10, 20, 30)], "each once, at its own step"
+    assert json.loads((fake.folder / "train" / "best.json").read_text())["step"] == 20
+    assert json.loads((fake.folder / "evaluate" / "manifest.json").read_text())["records"] == 4
+    fake.watch()
+    assert len(fake.log()) == 4
+
+
+def test_all_rows_are_asked_of_base_best_and_last_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeRun(tmp_path / "fake", monkeypatch, screen=2)
+    fake.save(10, 20, 30, over=True)
+    fake.watch()
+    assert fake.begun() == ["0 screen", "30 screen", "20 screen", "10 screen", "0 full", "30 full", "20 full"]
+
+
+def test_two_share_the_work_and_when_one_is_killed_nothing_is_lost_or_done_twice(fake: FakeRun) -> None:
+    fake.seconds = 0.3
+    steps = range(10, 90, 10)
+    fake.save(*steps)
+    watchers = [fake.start(), fake.start()]
+    until(lambda: len(fake.begun()) >= 4)
+    watchers[0].kill()
+    watchers[0].join()
+    fake.save(over=True)
+    watchers[1].join(30)
+    assert watchers[1].exitcode == ExitCode.OK
+    done = [line for line in fake.calls() if line.endswith("done")]
+    assert sorted(done) == sorted([f"{step} full done" for step in (0, *steps)])
+    assert len(fake.begun()) - len(done) <= 1, "what was in work at the kill is begun again, nothing else"
+    assert sorted(fake.log()) == [(step, "mrcr/official") for step in (0, *steps)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_told_to_stop_it_asks_to_be_started_again_and_frees_its_checkpoint(fake: FakeRun, number: int) -> None:
+    fake.seconds = 60.0
+    watcher = fake.start()
+    until(fake.begun)
+    os.kill(watcher.pid, number)
+    watcher.join(10)
+    assert watcher.exitcode == ExitCode.REQUEUE
+    assert claims.claim(fake.folder / "evaluate" / "claims", 0) is not None
+
+
+def test_a_checkpoint_that_is_dropped_meanwhile_is_skipped_with_a_line(
+    fake: FakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.save(10, 20)
+    ask = FakeRun.run
+
+    def dropping(self: FakeRun, checkpoint: str, step: int, *, rows: str) -> list[Score]:
+        if step == 20:
+            shutil.rmtree(checkpoint)
+        return ask(self, checkpoint, step, rows=rows)
+
+    monkeypatch.setattr(FakeRun, "run", dropping)
+    assert fake.watch(once=True) == ExitCode.OK
+    assert "checkpoint-20 is gone: skipped" in capsys.readouterr().err
+    assert [line for line in fake.calls() if line.endswith("done")] == ["0 full done", "10 full done"]
+    monkeypatch.setattr(FakeRun, "run", lambda *_, **__: 1 / 0)
+    fake.save(30)
+    with pytest.raises(ZeroDivisionError):
+        fake.watch(once=True)
+
+
+def test_what_cannot_be_watched_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="holds no run"):
+        watch(argparse.Namespace(watch=str(tmp_path), once=True, recipe=None, set=[]))
+    with pytest.raises(UserError, match="this training evaluates its checkpoints itself"):
+        FakeRun(tmp_path / "a", monkeypatch, where="inline").watch(once=True)
+    server = {"base_url": "http://127.0.0.1:1/v1"}
+    with pytest.raises(UserError, match="would answer as one model for every checkpoint"):
+        FakeRun(tmp_path / "b", monkeypatch, server=server).watch(once=True)
+    assert FakeRun(tmp_path / "c", monkeypatch, server={**server, "model": "{checkpoint}"}).watch(once=True) == ExitCode.OK
+
+
+def is_score(name: str) -> bool:
+    """How long an answer took differs from run to run."""
+    return "/" in name and "/seconds" not in name
+
+
+def scalars(folder: Path) -> dict[str, dict[int, float]]:
+    """Name → step → value, of every event file below a folder."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (one,) = {p.parent for p in folder.rglob("events.out.tfevents.*")}
+    events = EventAccumulator(str(one)).Reload()
+    found = {
+        tag: [(e.step, e.value) for e in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+        if tag.startswith("train/scores/") and is_score(tag)
+    }
+    assert all(len(dict(values)) == len(values) for values in found.values()), "no score twice"
+    return {tag: dict(values) for tag, values in found.items()}
+
+
+def logged(folder: Path) -> dict[int, dict[str, float]]:
+    lines = map(json.loads, (folder / "train" / "log.jsonl").read_text().splitlines())
+    found: dict[int, dict[str, float]] = {}
+    for line in lines:
+        scores = {name: value for name, value in line.get("scores", {}).items() if is_score(name)}
+        assert not scores.keys() & found.setdefault(line["step"], {}).keys(), "no score twice"
+        found[line["step"]] |= scores
+    return found
+
+
+@pytest.mark.processes
+def test_inline_and_watch_give_the_same_numbers_at_the_same_steps(tmp_path: Path) -> None:
+    benchmark = "benchmarks: [{name: mrcr, synthetic: {rows: 4, tokens: 300}, max_new_tokens: 8}]"
+    (tmp_path / "small.yaml").write_text(RECIPE.replace("evaluate: {", f"evaluate: {{{benchmark}, screen: 2, "))
+    report = ["--set", "train.report_to=[tensorboard]"]
+    inline = run(tmp_path, *report)
+    assert inline.returncode == 0, inline.stderr
+    assert "evaluation took" in inline.stderr
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        code = "import sys, acc.launch.watch as w; w.POLL_S = 0.5; from acc.cli import main; sys.exit(main(sys.argv[1:]))"
+        return subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+
+    training = start("run", "small.yaml", *report, "--set", "name=beside", "--set", "evaluate.where=watch")
+    until(lambda: (tmp_path / "runs" / "beside" / "recipe.json").is_file(), 100)
+    watcher = start("eval", "--watch", "runs/beside")
+    for process in (training, watcher):
+        _, told = process.communicate(timeout=200)
+        assert process.returncode == 0, told
+
+    folders = [tmp_path / "runs" / name for name in ("small", "beside")]
+    numbers = [
+        {(s.step, s.name): (s.mean, s.n) for s in read_scores(f / "evaluate" / SCORES) if s.metric != "seconds"}
+        for f in folders
+    ]
+    assert numbers[0] == numbers[1] and {step for step, _ in numbers[0]} == {0, 1, 2}
+    assert numbers[0][1, "screen_synthetic_mrcr/official"][1] == 2
+    assert [(step, "synthetic_mrcr/official") in numbers[0] for step in (0, 1, 2)] == [True, False, True]
+    assert logged(folders[0]) == logged(folders[1]), "in the log too"
+    assert scalars(folders[0] / "train") == scalars(folders[1] / "train") != {}
