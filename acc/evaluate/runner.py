@@ -131,17 +131,17 @@ class Evaluation:
             for suite in self._suites:
                 asked = [q for q in _fitting(suite, backend.window) if rows == "full" or suite.is_screened(q)]
                 responses.ask(suite, asked, backend, (0, 1) if alone else (self.rank, self.world))
-            address = _address(backend)
-            if address is None:
-                held.close()  # what runs next may want the memory
+            more = rows == "full" and bool(self.recipe.evaluate.general or self.recipe.evaluate.commands)
+            if not (alone and more):
+                held.close()  # what comes next may want the memory
             _barrier()
             if self.rank:
                 return []
             scores = self._scores(step, rows, responses, backend.window, nll)
             append_scores(self.out / SCORES, scores)
             responses.tidy()
-            if rows == "full":
-                outside = self._outside(checkpoint, step, address)
+            if more:
+                outside = self._outside(checkpoint, step, _address(backend))
                 append_scores(self.out / SCORES, outside)
                 scores += outside
         return scores
@@ -241,7 +241,7 @@ def _fitting(suite: Suite, window: int) -> list[Question]:
 
 
 def _address(backend: Backend) -> tuple[str, str] | None:
-    """(base URL, model's name) of the server that answers; None for a backend that is none."""
+    """(base URL, model's name) of the server that answers, which starts where it is ours; None for a backend that is none."""
     url, model = getattr(backend, "base_url", None), getattr(backend, "model", None)
     return (url, model) if url and model else None
 

@@ -1,5 +1,7 @@
 """A response is on disk before it counts: never asked twice, never lost, never another model's."""
 
+import sys
+
 import pytest
 from answering import SAMPLING, Killed, Scripted, by_name, lines, prefix, recipe, reply
 
@@ -131,3 +133,42 @@ def test_likelihoods_alone_need_nobody_to_answer(student, compiled, tmp_path):
     scores = by_name(run(section, compiled, tmp_path, "no/such", 10, likelihood=lambda asked: [0.5] * len(asked)))
     assert scores["held_out/nll"].mean == 0.5
     assert not any("exact" in name for name in scores)
+
+
+class Addressed(Scripted):
+    """A backend that is a server, and counts how often it had to run."""
+
+    def __init__(self, reply):
+        super().__init__(reply)
+        self.model, self.started = "student", 0
+
+    @property
+    def base_url(self):
+        self.started += 1
+        return "http://127.0.0.1:9/v1"
+
+
+PROGRAM = """
+import json, sys
+options = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+right = {"one": 1.0, "two": float(sys.argv[1])}
+json.dump({"rows": {name: {"solved": x} for name, x in right.items()}}, open(options["--out"], "w"))
+"""
+
+
+def test_a_users_program_is_scored_and_compared_with_the_base_by_row(student, compiled, tmp_path):
+    (tmp_path / "p.py").write_text(PROGRAM)
+
+    def section(second):
+        commands = [{"name": "mine", "run": [sys.executable, str(tmp_path / "p.py"), second]}]
+        return recipe(student, commands=commands, screen=3, server={"base_url": "http://127.0.0.1:9/v1"})
+
+    base, screened, trained = Addressed(reply), Addressed(reply), Addressed(reply)
+    run(section("0"), compiled, tmp_path, "base", 0, backend=base)
+    run(section("1"), compiled, tmp_path, "trained", 10, rows="screen", backend=screened)
+    assert (base.started, screened.started) == (1, 0), "the screen alone runs no program, so it needs no server for it"
+    scores = by_name(run(section("1"), compiled, tmp_path, "trained", 10, backend=trained))
+    assert (scores["command_mine/solved"].mean, scores["command_mine/solved"].n) == (1.0, 2)
+    change = scores["command_mine/solved_minus_base"]
+    assert (change.mean, change.n) == (0.5, 2)
+    assert {s.name for s in read_scores(tmp_path / "scores.jsonl") if s.step == 10} == scores.keys()
