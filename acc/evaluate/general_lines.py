@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from acc.errors import UserError
+from acc.evaluate.excerpts import excerpts
 from acc.evaluate.lines import Line
 from acc.evaluate.outside import line_of
 from acc.evaluate.questions import CLOSE, Answer
+from acc.records.sample import Message
 
 Said = Callable[[Sequence[Mapping[str, Any]]], tuple[Answer, int] | None]
 """Messages → (what the model said to them, the prompt's tokens)."""
@@ -56,12 +58,11 @@ def read_lines(
             scores = _headline_first(_scores(entries), metric, task)
             row, kind = (str(doc), None) if name == task else (f"{name}/{doc}", name)
             answer, prompt_tokens = _answer(entries[0], said)
-            lines.append(
-                line_of(
-                    key, row, scores, answer, asked=entries[0]["doc_hash"], sample=sample, kind=kind,
-                    prompt_tokens=prompt_tokens, thinking_tokens=count(_thinking(answer)),
-                )
+            line = line_of(
+                key, row, scores, answer, asked=entries[0]["doc_hash"], sample=sample, kind=kind,
+                prompt_tokens=prompt_tokens, thinking_tokens=count(_thinking(answer)),
             )  # fmt: skip
+            lines.append({**line, **_shown(entries[0])})
         _check_mean(results["results"].get(name, {}), [x["scores"] for x in lines[-len(rows) :]] if rows else [], name)
     if not lines:
         raise UserError("lm-eval asked no row", where=f"evaluate.general, {task}", mend="Check the task's data")
@@ -116,6 +117,13 @@ def _answer(entry: Mapping[str, Any], said: Said | None) -> tuple[Answer | str, 
             return heard
     response = entry["resps"][0][0]
     return response if len(entry["resps"]) == 1 and isinstance(response, str) else json.dumps(entry["resps"]), 0
+
+
+def _shown(entry: Mapping[str, Any]) -> Line:
+    """Both ends of what a row asked, and its gold answer."""
+    asked = entry["arguments"]["gen_args_0"]["arg_0"]
+    messages: list[Message] = json.loads(asked[0]) if isinstance(asked, list) else [{"role": "user", "content": str(asked)}]
+    return excerpts(messages, str(entry["target"]))
 
 
 def _thinking(answer: Answer | str) -> str:

@@ -206,8 +206,8 @@ def _cells(
 
 
 def _published(board: Board) -> Markup:
-    """The measured base and last model beside the paper's numbers: for official rows alone, in the paper's convention."""
-    numbers = [] if board.synthetic else of_benchmark(board.benchmark)
+    """The measured base and last model beside the paper's numbers: for all official rows alone, in the paper's convention."""
+    numbers = [] if board.synthetic or board.screen else of_benchmark(board.benchmark)
     metric = numbers[0].metric if numbers else ""
     steps = list(dict.fromkeys(s for s in (board.steps[0], board.steps[-1]) if board.at(s, metric)))
     if not numbers or not steps:
@@ -217,7 +217,10 @@ def _published(board: Board) -> Markup:
     rows: list[list[Child]] = []
     for group in groups:
         measured = [board.at(s, metric, group) for s in steps]
-        shown = [score_cell(s, board.form(metric)) if s else "not measured" for s in measured]
+        shown: list[Child] = [score_cell(s, board.form(metric)) if s else "not measured" for s in measured]
+        if group == "all" and not set(board.kinds) <= set(groups):
+            # Rows of other kinds are in it: it is not the mean that the paper gives.
+            shown = [join(["not the paper's rows", tag("small", ", ".join(board.kinds))])] * len(steps)
         rows.append([group, *shown, *(f"{100 * values[m, group]:.2f}%" if (m, group) in values else "–" for m in papers)])
     head = [join([model_name(s), tag("small", "measured here")]) for s in steps]
     head += [join([m, tag("small", PUBLISHED)]) for m in papers]
