@@ -22,11 +22,12 @@ from acc.errors import UserError
 from acc.evaluate.general_lines import read_lines
 from acc.evaluate.outside import is_measured, weights_of, write_lines
 from acc.evaluate.program import run_program
-from acc.evaluate.questions import CLOSE, OPEN
+from acc.evaluate.questions import CLOSE
 from acc.evaluate.relay import Relay
 from acc.recipe.evaluation import GeneralTask
 from acc.recipe.evaluation import Server as ServerOptions
 from acc.recipe.schema import Recipe
+from acc.records.adapters import BASE
 from acc.stage.files import digest, file_digest
 from acc.stage.seeds import seed_for
 
@@ -44,6 +45,8 @@ THINKING = {"temperature": 0.6, "top_p": 0.95}
 BATCH = 8
 """Rows that lm-eval asks at once in process, number."""
 _LONGEST_PAUSE_S = 60
+_OVER_BASE = ("rope_parameters", "rope_scaling", "max_position_embeddings")
+"""What a training with adapters changes in the model under them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,9 @@ class _Run:
         model = self.recipe.model
         found: dict[str, Any] = {"pretrained": checkpoint, "dtype": "float32", "think_end_token": CLOSE}
         if (Path(checkpoint) / "adapter_config.json").is_file():
-            found |= {"pretrained": self.recipe.student, "peft": checkpoint, "tokenizer": checkpoint}
+            config = json.loads((Path(checkpoint) / BASE / "config.json").read_text(encoding="utf-8"))
+            changed = {name: config[name] for name in _OVER_BASE if name in config}
+            found |= {"pretrained": self.recipe.student, "peft": checkpoint, "tokenizer": checkpoint, **changed}
         if not Path(str(found["pretrained"])).is_dir() and model.revision is not None:
             found["revision"] = model.revision
         return found | ({"trust_remote_code": True} if model.trust_remote_code else {})
@@ -183,7 +188,7 @@ def _ask(
         ask(None)
         found = read_lines(output, name, metric, key=key, sample=run.sample)
     else:
-        with Relay(server, folder / "journal.jsonl", opened=_opens_thinking(chat, run.recipe), **_client(run.recipe)) as relay:
+        with Relay(server, folder / "journal.jsonl", opened=chat.opens_thinking, **_client(run.recipe)) as relay:
             try:
                 ask((relay.url, server[1]))
             except UserError as e:
@@ -226,9 +231,3 @@ def _client(recipe: Recipe) -> dict[str, Any]:
         "timeout_s": options.timeout_s,
         "attempts": options.retries + 1,
     }
-
-
-def _opens_thinking(chat: StudentChat, recipe: Recipe) -> bool:
-    """Whether the prompt of a turn ends with `<think>`."""
-    ids = chat.encode_prompt([{"role": "user", "content": "Hello"}], recipe.pack.layout).ids
-    return chat.tokenizer.decode(list(ids[-8:]), keep_control=True).rstrip().endswith(OPEN)

@@ -11,6 +11,8 @@ import asyncio
 import json
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -69,6 +71,8 @@ class Relay:
             if self.refused is not None:
                 raise self.refused
             found = self._wait(self._client.complete(Request(messages, parameters=parameters)))
+        except CancelledError:
+            return 503, {"error": {"message": "the relay ends"}}
         except UserError as e:
             self.refused = self.refused or e
             return 400, {"error": {"message": str(e)}}
@@ -114,11 +118,12 @@ def _handler(relay: Relay) -> type[BaseHTTPRequestHandler]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             status, reply = relay.complete(body)
             data = json.dumps(reply).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            with suppress(ConnectionError):  # the harness may be gone
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
 
         def log_message(self, format: str, *args: Any) -> None:
             """The journal is the log."""
