@@ -8,20 +8,20 @@ import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_run import RECIPE, run
+import torch
+from test_run import RECIPE
 
 from acc.errors import ExitCode, UserError
 from acc.evaluate import claims
 from acc.launch import watch as watching
+from acc.launch.run import run as launch
 from acc.launch.watch import Watcher, watch
-from acc.recipe.loading import recipe_from
+from acc.recipe import load_recipe, recipe_from
 from acc.records.scores import SCORES, Score, append_scores, read_scores
 from acc.stage.files import write_json
 from acc.stage.manifest import Manifest
@@ -100,7 +100,7 @@ class FakeRun:
 
     def start(self) -> Any:
         """A watcher in a process of its own."""
-        process = FORK.Process(target=lambda: os._exit(self.watch()))
+        process = FORK.Process(target=lambda: os._exit(self.watch()), daemon=True)
         process.start()
         return process
 
@@ -242,25 +242,28 @@ def logged(folder: Path) -> dict[int, dict[str, float]]:
     return found
 
 
+def train(recipe: Path, *overrides: str, until: str | None = None) -> None:
+    arguments = argparse.Namespace(recipe=str(recipe), runs=recipe.parent / "runs", overrides=[], until=until)
+    assert launch(load_recipe(recipe, ["train.report_to=[tensorboard]", *overrides]), arguments) == ExitCode.OK
+
+
 @pytest.mark.processes
-def test_inline_and_watch_give_the_same_numbers_at_the_same_steps(tmp_path: Path) -> None:
+def test_inline_and_watch_give_the_same_numbers_at_the_same_steps(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "small.yaml"
     benchmark = "benchmarks: [{name: mrcr, synthetic: {rows: 4, tokens: 300}, max_new_tokens: 8}]"
-    (tmp_path / "small.yaml").write_text(RECIPE.replace("evaluate: {", f"evaluate: {{{benchmark}, screen: 2, "))
-    report = ["--set", "train.report_to=[tensorboard]"]
-    inline = run(tmp_path, *report)
-    assert inline.returncode == 0, inline.stderr
-    assert "evaluation took" in inline.stderr
+    recipe.write_text(RECIPE.replace("evaluate: {", f"launch: {{threads: 1}}\nevaluate: {{{benchmark}, screen: 2, "))
+    torch.set_num_threads(1)  # or a forked process that computes would wait for ever
+    train(recipe)
+    assert "evaluation took" in capfd.readouterr().err
 
-    def start(*arguments: str) -> subprocess.Popen[str]:
-        code = "import sys, acc.launch.watch as w; w.POLL_S = 0.5; from acc.cli import main; sys.exit(main(sys.argv[1:]))"
-        return subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-
-    training = start("run", "small.yaml", *report, "--set", "name=beside", "--set", "evaluate.where=watch")
-    until(lambda: (tmp_path / "runs" / "beside" / "recipe.json").is_file(), 100)
-    watcher = start("eval", "--watch", "runs/beside")
-    for process in (training, watcher):
-        _, told = process.communicate(timeout=200)
-        assert process.returncode == 0, told
+    beside = ("name=beside", "evaluate.where=watch")
+    train(recipe, *beside, until="compile")
+    asked = argparse.Namespace(watch=str(tmp_path / "runs" / "beside"), once=False, recipe=None, set=[])
+    watcher = FORK.Process(target=lambda: os._exit(watch(asked)), daemon=True)
+    watcher.start()
+    train(recipe, *beside)
+    watcher.join(100)
+    assert watcher.exitcode == ExitCode.OK, capfd.readouterr().err
 
     folders = [tmp_path / "runs" / name for name in ("small", "beside")]
     numbers = [
