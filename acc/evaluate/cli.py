@@ -57,6 +57,8 @@ def main(args: argparse.Namespace) -> int:
         return _watch(args)
     if not args.recipe:
         raise UserError("no recipe is named", mend="Give --recipe, or --watch runs/<name>, or compare A B")
+    if args.json and args.published:
+        raise UserError("--published prints a table, not JSON", mend="Leave out --json")
     recipe = load_recipe(args.recipe, args.set)
     if args.base_url:
         recipe = _asking(recipe, args.base_url)

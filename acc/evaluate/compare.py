@@ -12,7 +12,7 @@ from typing import Any
 
 from acc.errors import UserError
 from acc.evaluate.benchmarks import BENCHMARKS
-from acc.evaluate.lines import Line, bin_of, by_group, row_values
+from acc.evaluate.lines import Line, by_group, row_bins, row_values
 from acc.evaluate.scoring import ALL_BINS, Value, of_convention, over_bins
 from acc.llm.journal import read_journal
 from acc.records.stats import Mean, differences, mean
@@ -119,13 +119,13 @@ def _suite(suite: str, a: list[Line], b: list[Line]) -> Iterator[Comparison]:
                 rows = {_identity(line) for line in members}
                 one, other = ({row: x for row, x in values.items() if row in rows} for values in (before, after))
                 yield _compared((suite, metric, condition, group), one, other)
-            bins = {_identity(line): bin_of(line) for line in own}
-            if suite != "held_out" and before.keys() & after.keys() and None not in bins.values():
+            _, bins = row_bins(own, _identity)
+            if suite != "held_out" and before.keys() & after.keys() and bins:
                 yield _compared((suite, metric, condition, ALL_BINS), before, after, bins)
 
 
 def _compared(
-    names: tuple[str, str, str, str], a: dict[str, float], b: dict[str, float], bins: Mapping[str, str | None] | None = None
+    names: tuple[str, str, str, str], a: dict[str, float], b: dict[str, float], bins: Mapping[str, str] | None = None
 ) -> Comparison:
     """The comparison of row → value on each side; with `bins` every bin weighs the same."""
     apart = differences(b, a)

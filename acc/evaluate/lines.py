@@ -10,12 +10,13 @@ its control tokens, `reasoning` where a server gave it apart, `finish`, `tokens`
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from acc.evaluate.questions import Answer
 
 Line = dict[str, Any]
+Name = Callable[[Line], str]
 
 
 def answer_of(line: Line) -> Answer:
@@ -30,9 +31,12 @@ def answer_of(line: Line) -> Answer:
     )
 
 
-def row_values(
-    lines: Iterable[Line], value: Callable[[Line], float | None], name: Callable[[Line], str] = lambda line: str(line["row"])
-) -> dict[str, float]:
+def row_of(line: Line) -> str:
+    """What tells rows of one evaluation apart."""
+    return str(line["row"])
+
+
+def row_values(lines: Iterable[Line], value: Callable[[Line], float | None], name: Name = row_of) -> dict[str, float]:
     """Row → the mean of `value` over its samples that have one; rows in the order of the lines.
 
     Args:
@@ -57,10 +61,17 @@ def by_group(lines: Iterable[Line]) -> dict[str, list[Line]]:
     return dict(sorted(found.items(), key=lambda item: (item[0] != "all", item[0])))
 
 
-def bin_of(line: Line) -> str | None:
-    """The length bin by which rows are weighed: the official one where the row has it, else the student's."""
-    official = line.get("bin_o200k")
-    return line.get("bin") if official is None else f"o200k_{official}"
+def row_bins(lines: Collection[Line], name: Name = row_of) -> tuple[str, dict[str, str]]:
+    """The length bins by which rows are weighed: the official ones where every row has one, else the student's.
+
+    Returns:
+        o200k or student, and row → bin; no bins where a row has none of either.
+    """
+    for which, field in (("o200k", "bin_o200k"), ("student", "bin")):
+        found = {name(line): line.get(field) for line in lines}
+        if None not in found.values():
+            return which, {row: str(value) for row, value in found.items()}
+    return "student", {}
 
 
 def length_bin(tokens: int) -> str:

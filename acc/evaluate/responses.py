@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +70,9 @@ class Responses:
 
     def _key(self, question: Question) -> str:
         q = question
-        asked = [q.row, q.condition, q.sample, list(q.prompt), q.max_new_tokens, list(q.target)]
+        # Not as JSON: prompts reach a million tokens.
+        prompt = sha256(array("I", q.prompt).tobytes()).hexdigest()
+        asked = [q.row, q.condition, q.sample, prompt, q.max_new_tokens, list(q.target)]
         return digest([self.fingerprint, asked, self._sampling])
 
     def _on_disk(self, suite: Suite, keys: Iterable[str]) -> dict[str, Line]:

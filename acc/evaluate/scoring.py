@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from acc.evaluate.lines import Line, bin_of, by_group, row_values
+from acc.evaluate.lines import Line, by_group, row_bins, row_values
 from acc.records import stats
 from acc.records.scores import Score
 
@@ -30,7 +30,8 @@ COSTS: dict[str, Value] = {
     "tokens": lambda line: line.get("tokens"),
     "seconds": lambda line: line.get("seconds"),
 }
-"""Metrics of every benchmark whose answers are known: share of answers cut by length; tokens and seconds of an answer."""
+"""Metrics of every benchmark whose answers are known: share of answers cut by length; tokens and seconds of an answer, which
+kinds go without."""
 
 
 def benchmark_scores(
@@ -60,7 +61,7 @@ def benchmark_scores(
     conventions = list(dict.fromkeys(name for line in lines for name in line["scores"])) or list(quoted)
     quoted = quoted or conventions[:1]
     before = _same_asked(base, lines)
-    grouped, left_out = by_group(lines), by_group(skipped)
+    grouped, left_out, kinds = by_group(lines), by_group(skipped), {x.get("kind") for x in lines}
     found: list[Score] = []
 
     def add(group: str, metric: str, value: stats.Mean, members: Sequence[Line], gone: Sequence[Line], **more: Any) -> None:
@@ -80,16 +81,16 @@ def benchmark_scores(
             compared = stats.paired(values, row_values(before, of_convention(metric)))
             if metric in quoted and compared.n:
                 add(group, f"{metric}_minus_base", compared, members, gone)
-        for metric, cost in COSTS.items() if any(x.get("tokens") for x in members) else ():
-            add(group, metric, stats.mean(row_values(members, cost).values()), members, gone)
-    bins = {line["row"]: bin_of(line) for line in lines}
-    if bins and None not in bins.values():
-        kind = {"bins": "o200k" if all("bin_o200k" in x and x["bin_o200k"] is not None for x in lines) else "student"}
+        costs = COSTS if group == "all" or group not in kinds else ("cut",)
+        for metric in costs if any(x.get("tokens") for x in members) else ():
+            add(group, metric, stats.mean(row_values(members, COSTS[metric]).values()), members, gone)
+    which, bins = row_bins(lines)
+    if bins:
         for metric in quoted:
             values = row_values(lines, of_convention(metric))
-            add(ALL_BINS, metric, over_bins(values, bins), lines, skipped, **kind)
+            add(ALL_BINS, metric, over_bins(values, bins), lines, skipped, bins=which)
             if apart := stats.differences(values, row_values(before, of_convention(metric))):
-                add(ALL_BINS, f"{metric}_minus_base", over_bins(apart, bins), lines, skipped, **kind)
+                add(ALL_BINS, f"{metric}_minus_base", over_bins(apart, bins), lines, skipped, bins=which)
     return found
 
 
@@ -132,11 +133,11 @@ def held_out_scores(
     return found
 
 
-def over_bins(values: Mapping[str, float], bins: Mapping[str, str | None]) -> stats.Mean:
+def over_bins(values: Mapping[str, float], bins: Mapping[str, str]) -> stats.Mean:
     """The overall in which bins weigh the same, of row → value and row → bin."""
     together: dict[str, list[float]] = defaultdict(list)
     for row, value in values.items():
-        together[str(bins[row])].append(value)
+        together[bins[row]].append(value)
     return stats.mean_of_bins(together[name] for name in sorted(together))
 
 

@@ -95,6 +95,7 @@ def test_the_screen_alone_can_be_asked_and_several_checkpoints_are_told_apart(
         ([], "no recipe is named"),
         (["--watch", "runs/x", "--screen"], "--screen has no meaning"),
         (["--recipe", "none.yaml"], "there is no such recipe"),
+        (["--recipe", "none.yaml", "--json", "--published"], "not JSON"),
     ],
 )
 def test_words_that_do_not_fit_together_are_a_sentence(words, sentence):

@@ -61,6 +61,9 @@ def test_official_bins_weigh_where_rows_have_them():
     lines = [line("a", 1.0, official=8192), line("b", 0.0, official=8192), line("c", 0.0, official=16384)]
     overall = scored(lines)["mrcr/official/all_bins"]
     assert (overall.mean, overall.extra["bins"]) == (0.25, "o200k")
+    # Where one has none, the student's bins weigh for all: here they are one.
+    some = scored([*lines[:2], line("c", 0.0)])["mrcr/official/all_bins"]
+    assert (some.mean, some.extra["bins"]) == (pytest.approx(1 / 3), "student")
 
 
 def test_the_bootstrap_of_bins_draws_within_bins():
@@ -85,6 +88,7 @@ def test_the_share_of_cut_answers_is_told_for_every_length():
     assert found["mrcr/tokens"].mean == pytest.approx(20)
     assert found["mrcr/thinking_tokens/up_to_16_tokens"].mean == 12
     assert found["mrcr/seconds"].mean == 3
+    assert found["mrcr/cut/2needle"].n == 3 and "mrcr/seconds/2needle" not in found
 
 
 def test_differences_with_the_base_are_paired_by_row_and_only_where_the_same_was_asked():
