@@ -1,8 +1,12 @@
 """A response is on disk before it counts: never asked twice, never lost, never another model's."""
 
+import multiprocessing
+import os
+import socket
 import sys
 
 import pytest
+import torch
 from answering import SAMPLING, Killed, Scripted, by_name, lines, prefix, recipe, reply
 
 from acc.evaluate import run
@@ -172,3 +176,39 @@ def test_a_users_program_is_scored_and_compared_with_the_base_by_row(student, co
     change = scores["command_mine/solved_minus_base"]
     assert (change.mean, change.n) == (0.5, 2)
     assert {s.name for s in read_scores(tmp_path / "scores.jsonl") if s.step == 10} == scores.keys()
+
+
+def one_of_two(rank, port, section, compiled, out):
+    environment = {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= environment
+    torch.distributed.init_process_group("gloo")
+    backend, counts = Scripted(reply), []
+
+    def likelihood(asked):
+        """As the training's: every process has to call it with the same list."""
+        counts.extend([None] * 2)
+        torch.distributed.all_gather_object(counts, len(asked))
+        return [0.5] * len(asked)
+
+    scores = run(section, compiled, out, "x", 10, backend=backend, likelihood=likelihood)
+    torch.distributed.destroy_process_group()
+    assert counts == [24, 24]
+    assert bool(scores) == bool(backend.asked) == (rank == 0)
+
+
+@pytest.mark.processes
+def test_of_several_processes_one_asks_a_server_and_all_measure_likelihoods(student, compiled, tmp_path):
+    section = recipe(student, held_out={"max_new_tokens": 4}, server={"base_url": "http://127.0.0.1:9/v1"})
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    start = multiprocessing.get_context("fork").Process
+    processes = [start(target=one_of_two, args=(rank, port, section, compiled, tmp_path)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0]
+    found = by_name(read_scores(tmp_path / "scores.jsonl"))
+    assert (found["held_out/nll"].mean, found["held_out/nll"].n) == (0.5, 8)
+    assert found["synthetic_mrcr/official"].n == 6
