@@ -7,6 +7,7 @@ processes by number and time of start, and ends those and no others.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -30,7 +31,7 @@ from acc.recipe.evaluation import Server as Settings
 NAME = "student"
 """What a started vLLM calls the model."""
 HOST = "127.0.0.1"
-LOG, PROCESS = "server.log", "server.json"
+LOG, PROCESS, LOCK = "server.log", "server.json", "server.lock"
 POLL_S, SAY_S = 0.2, 60.0
 """Pauses between looks at a server that starts, and between lines about it, s."""
 
@@ -48,13 +49,14 @@ class Started:
     def __init__(self, command: Callable[[int], list[str]], folder: Path, *, name: str, timeout_s: float) -> None:
         self.command, self.folder, self.name, self.timeout_s = command, folder, name, timeout_s
         self._keeper: subprocess.Popen[bytes] | None = None
+        self._lock: IO[bytes] | None = None
         self._port = 0
 
     def url(self) -> str:
         """Its address, ending in /v1; waits until it is healthy.
 
         Raises:
-            UserError: it ended, or was not healthy in time.
+            UserError: it ended, or was not healthy in time, or another process has one in the same folder.
         """
         if self._keeper is None:
             self._start()
@@ -88,10 +90,13 @@ class Started:
         except subprocess.TimeoutExpired:
             os.killpg(started.pid, signal.SIGKILL)
             started.wait()
-        (self.folder / PROCESS).unlink(missing_ok=True)
+        end_session(self.folder / PROCESS)  # nothing is left, unless the keeper was killed
+        assert self._lock is not None
+        self._lock.close()
 
     def _start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(self.folder / LOCK)
         end_session(self.folder / PROCESS)
         self._port = _free_port()
         with (self.folder / LOG).open("wb") as log:
@@ -184,6 +189,17 @@ def _keep(command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
         env=own_environment(),
         start_new_session=True,
     )
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """A file that no other process holds: what lies beside it is nobody's, then."""
+    file = path.open("wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as e:
+        file.close()
+        raise UserError("another process evaluates here with a server", where=str(path.parent), mend="Wait for it") from e
+    return file
 
 
 def _free_port() -> int:

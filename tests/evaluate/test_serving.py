@@ -147,11 +147,11 @@ def test_a_server_that_dies_amid_the_questions_is_told_at_once(student, vllm, tm
     assert [r["row"] for r in answered] == ["hello"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_it_does_not_outlive_a_kill_of_who_started_it(student, vllm, tmp_path, number):
+@pytest.fixture
+def elsewhere(vllm, tmp_path):
+    """Another process with a server that it started; ended at the latest with the test."""
     program = f"""
 import time
-from dataclasses import replace
 from pathlib import Path
 from acc.evaluate.serving import Started, vllm_command
 from acc.recipe.evaluation import Server
@@ -159,30 +159,50 @@ command = lambda port: vllm_command("x", Server(start="vllm"), port)
 print(Started(command, Path({str(tmp_path / "server")!r}), name="vllm", timeout_s=30).url(), flush=True)
 time.sleep(600)
 """
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
-    assert process.stdout.readline().startswith(b"http://")
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline().startswith(b"http://")
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_it_does_not_outlive_a_kill_of_who_started_it(elsewhere, vllm, number):
     left = pids(vllm)
     assert all(map(lives, left))
-    process.send_signal(number)
-    process.wait()
-    process.stdout.close()
+    elsewhere.send_signal(number)
     wait_for_end(left)
 
 
-def test_what_a_killed_keeper_left_is_ended_by_the_next_start_and_nothing_else(student, vllm, tmp_path):
-    first = opened(student, tmp_path / "server")
-    assert first.base_url
+def test_what_is_left_where_the_keeper_was_killed_too_is_ended_by_the_next_start(elsewhere, student, vllm, tmp_path):
     left = pids(vllm)
-    noted = json.loads((tmp_path / "server" / PROCESS).read_text())
-    os.kill(noted["leader"], signal.SIGKILL)
-    os.waitid(os.P_PID, noted["leader"], os.WEXITED | os.WNOWAIT)
-    with pytest.raises(UserError, match="vllm serve ended"):
-        assert first.base_url
+    os.kill(json.loads((tmp_path / "server" / PROCESS).read_text())["leader"], signal.SIGKILL)
+    elsewhere.kill()
+    elsewhere.wait()
     assert all(map(lives, left))
     second = opened(student, tmp_path / "server")
     assert second.base_url
     assert not any(map(lives, left)) and all(map(lives, pids(vllm)))
     second.close()
+
+
+def test_a_killed_keeper_is_told_and_what_it_kept_is_ended(student, vllm, tmp_path):
+    backend = opened(student, tmp_path / "server")
+    assert backend.base_url
+    leader = json.loads((tmp_path / "server" / PROCESS).read_text())["leader"]
+    os.kill(leader, signal.SIGKILL)
+    os.waitid(os.P_PID, leader, os.WEXITED | os.WNOWAIT)
+    with pytest.raises(UserError, match="vllm serve ended"):
+        assert backend.base_url
+    backend.close()
+    assert not any(map(lives, pids(vllm)))
+
+
+def test_a_second_evaluation_leaves_the_server_of_the_first_alone(student, vllm, tmp_path):
+    first = opened(student, tmp_path / "server")
+    assert first.base_url
+    with pytest.raises(UserError, match="another process evaluates here"):
+        assert opened(student, tmp_path / "server").base_url
+    assert all(map(lives, pids(vllm)))
     first.close()
 
 

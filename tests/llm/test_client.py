@@ -276,3 +276,31 @@ def test_the_journal_says_whose_answer_it_is_and_how_long_it_took(tmp_path):
     assert asked["event"] == "asked" and asked["key"] == answered["key"]
     assert (answered["sample_id"], answered["tries"]) == ("s", 2)
     assert 0 <= answered["seconds"] < 60
+
+
+def several(*choices):
+    usage = {"prompt_tokens": 10, "completion_tokens": 7}
+    found = [{"index": i, "message": {"content": t, "reasoning": r}, "finish_reason": f} for i, t, r, f in choices]
+    return lambda h: h.reply(200, {"choices": found, "usage": usage})
+
+
+def test_every_choice_of_a_response_is_a_completion_and_the_journal_gives_them_again(tmp_path):
+    async def run(url):
+        async with Client(url, "m", journal=tmp_path / "j") as client:
+            got = await client.choices(ask("x", n=2))
+            return got, await client.complete(ask("x", n=2)), client
+
+    with Server({"x": [several((1, "bbbb", "rr", "length"), (0, "a", "", "stop"))]}) as server:
+        got, first, client = asyncio.run(run(server.url))
+    assert [(c.text, c.reasoning, c.finish) for c in got] == [("a", "", "stop"), ("bbbb", "rr", "length")]
+    # 7 tokens over texts of 1 and 6 characters; the prompt was read once.
+    assert [(c.prompt_tokens, c.completion_tokens) for c in got] == [(10, 1), (10, 6)]
+    assert (first, client.found, client.answers.answered, client.answers.tokens) == (got[0], 1, 1, 17)
+    assert client.answers.find_choices(ask("x", n=2)) == got and client.answers.find(ask("x", n=2)) == got[0]
+    assert server.seen["x"] == 1
+
+
+def test_an_answer_that_the_server_broke_off_is_asked_for_again(tmp_path):
+    with Server({"x": [several((0, "ha", "", "abort"))]}) as server:
+        got, _ = complete(server.url, tmp_path / "j", [ask("x")])
+    assert got[0].text == "echo x" and server.seen["x"] == 2
