@@ -180,7 +180,7 @@ def _differences(board: Board, title: str, pairs: Mapping[str, Score | None]) ->
 def _conventions(board: Board) -> Markup:
     """All rows under every convention, and the bin-weighted overall, at every model."""
     rows: list[list[Child]] = []
-    for group, said in (("all", ""), ("all_bins", "bins weighted alike")):
+    for group, said in (("all", ""), ("all_bins", _bins_said(board))):
         for metric in board.conventions:
             scores = {s.step: s for s in board.over_steps(metric, group)}
             if scores and (group == "all" or metric == board.headline):
@@ -196,7 +196,14 @@ def _conventions(board: Board) -> Markup:
     ):
         if scores := {s.step: s for s in board.over_steps(metric)}:
             rows.append([name, *_cells(board, metric, scores, lost=False)])
-    return table(["", *map(model_name, board.steps)], rows, caption=f"{board.title}, all rows")
+    return table(["", *map(model_name, board.steps)], rows, caption=f"{board.title}, all kinds and lengths")
+
+
+def _bins_said(board: Board) -> str:
+    """Which length bins weigh the same in the bin-weighted overall."""
+    used = {str(s.extra.get("bins")) for s in board.scores if s.group == "all_bins"}
+    named = [name for family, name in (("o200k", "official bins"), ("student", "the student's bins")) if family in used]
+    return ", ".join(["bins weighted alike", *named])
 
 
 def _cells(
