@@ -13,6 +13,7 @@ from acc.records.evaluated import evaluation_key, mark_evaluated
 from acc.records.scores import SCORES, read_scores
 from acc.stage.manifest import Manifest, is_done
 from acc.train import deliver, keep, train_key
+from acc.train.markers import checkpoint_folders, read_marker
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,6 @@ class Evaluated:
 
     def checkpoints(self) -> dict[int, Path]:
         """The whole checkpoints of this recipe's training by step."""
-        from acc.train.checkpoints import checkpoint_folders, read_marker
-
         key = self._key()
         found = [(folder, marker) for folder in checkpoint_folders(self.train) if (marker := read_marker(folder)) is not None]
         return {marker.step: folder for folder, marker in found if marker.key == key}

@@ -53,12 +53,7 @@ def plan(
     pack, train = recipe.pack, recipe.train
     weights = {s.name: s.weight for s in recipe.sources}
     sizes = {"samples": None, "tokens": np.asarray(lengths), "labelled_tokens": np.asarray(labelled)}[pack.weights_in]
-    epochs = train.epochs if train.max_steps is None else 1.0
-    if epochs > pack.max_repeats:
-        raise UserError(
-            f"train.epochs ({epochs:g}) asks for more passes than pack.max_repeats ({pack.max_repeats:g}) allows",
-            mend="Lower train.epochs or raise pack.max_repeats",
-        )
+    epochs = check_epochs(recipe)
     if pack.scope == "step":
         draws = train.max_steps * train.global_batch if train.max_steps else None
         order = draw(documents, weights, pack.max_repeats, Demand(epochs, draws, train.global_batch), recipe.seed, sizes)
@@ -74,6 +69,21 @@ def plan(
             mend="Lower train.max_steps, add data, or raise pack.max_repeats",
         )
     return order, packed
+
+
+def check_epochs(recipe: Recipe) -> float:
+    """The passes over the samples that a recipe asks for; 1 where train.max_steps says how long it trains.
+
+    Raises:
+        UserError: they are more than pack.max_repeats.
+    """
+    epochs, most = recipe.train.epochs if recipe.train.max_steps is None else 1.0, recipe.pack.max_repeats
+    if epochs > most:
+        raise UserError(
+            f"train.epochs ({epochs:g}) asks for more passes than pack.max_repeats ({most:g}) allows",
+            mend="Lower train.epochs or raise pack.max_repeats",
+        )
+    return epochs
 
 
 def plan_steps(

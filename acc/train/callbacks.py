@@ -18,6 +18,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from acc.stage.files import write_text
 from acc.train.engine import reduce_sum
+from acc.train.sampler import is_saved
 
 LOG = "log.jsonl"
 SCORES = "scores/"
@@ -64,8 +65,7 @@ class Flow(TrainerCallback):
 
     def saves(self, step: int) -> bool:
         """Whether the recipe has a checkpoint after this step."""
-        every = self.every or self.steps_per_epoch
-        return step == self.steps or step // every > (step - 1) // every
+        return is_saved(step, every=self.every or self.steps_per_epoch, steps=self.steps)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> TrainerControl:
         step = state.global_step

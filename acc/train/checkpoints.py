@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,31 +10,14 @@ from acc.errors import UserError
 from acc.stage.files import write_json
 from acc.train.engine import barrier
 from acc.train.half_weights import MASTER
+from acc.train.markers import MARKER, Marker, checkpoint_folders, read_marker
 from acc.train.parallel import Sizes
 
-MARKER = "acc_checkpoint.json"
 STATE = (
     *("global_step*", "optimizer.pt", "scheduler.pt", "rng_state*.pth", "latest", "zero_to_*.py", "trainer_state.json"),
     MASTER,
 )
 """What only an exact resume needs: patterns of names in the folder."""
-
-
-@dataclass(frozen=True, slots=True)
-class Marker:
-    """Written last, when every process has written its part: the folder is whole.
-
-    `key` is the training's (see `acc.train.key.train_key`), `world` and `sequence` the sizes that the state was cut for,
-    `state` whether the folder still has it; `files` maps each file's path in the folder to its size in bytes.
-    """
-
-    step: int
-    key: str
-    seed: int
-    world: int
-    sequence: int
-    state: bool
-    files: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +27,6 @@ class Resume:
     folder: Path
     step: int
     exact: bool
-
-
-def checkpoint_folders(out: Path) -> list[Path]:
-    """The folders named checkpoint-<step>, by step."""
-    found = [p for p in out.glob("checkpoint-*") if p.is_dir() and re.fullmatch(r"checkpoint-\d+", p.name)]
-    return sorted(found, key=lambda p: int(p.name.partition("-")[2]))
-
-
-def read_marker(folder: Path) -> Marker | None:
-    """The marker of a whole checkpoint; None where it is missing or a file is not as it says."""
-    try:
-        marker = Marker(**json.loads((folder / MARKER).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-    paths = [(folder / name, size) for name, size in marker.files.items()]
-    return marker if all(p.is_file() and p.stat().st_size == size for p, size in paths) else None
 
 
 def find_resume(out: Path, key: str, sizes: Sizes) -> Resume | None:

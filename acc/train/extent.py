@@ -1,4 +1,4 @@
-"""How much a training will be, before it begins."""
+"""How much a training will be, before it begins. Needs no torch."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 from acc.recipe import Recipe
 from acc.records.sequences import SequenceStore
 from acc.stage.manifest import read_manifest
-from acc.train.callbacks import Flow, Stop
-from acc.train.sampler import make_sampler
+from acc.train.sampler import is_saved, make_sampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,8 @@ def extent_of(recipe: Recipe, packed: Path) -> Extent:
     sampler = make_sampler(
         recipe.seed, store.steps, global_batch=train.global_batch, epochs=train.epochs, max_steps=train.max_steps
     )
-    flow = Flow(Stop(), every=train.save_every_steps, steps=sampler.steps, steps_per_epoch=sampler.steps_per_epoch)
+    every = train.save_every_steps or sampler.steps_per_epoch
+    checkpoints = sum(is_saved(step, every=every, steps=sampler.steps) for step in range(1, sampler.steps + 1))
     counts = manifest.counts if manifest is not None else {}
     trained = counts.get("tokens", 0) * sampler.steps * sampler.per_step // max(1, len(store))
-    return Extent(sampler.steps, sum(map(flow.saves, range(1, sampler.steps + 1))), trained)
+    return Extent(sampler.steps, checkpoints, trained)

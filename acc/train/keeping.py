@@ -17,8 +17,8 @@ from acc.records.evaluated import is_evaluated
 from acc.records.scores import read_scores
 from acc.stage.files import write_json
 from acc.train.callbacks import LOG
-from acc.train.checkpoints import MARKER, checkpoint_folders, read_marker
 from acc.train.engine import reduce_sum
+from acc.train.markers import MARKER, checkpoint_folders, read_marker
 
 BEST = "best.json"
 """The best checkpoint: `step`, `score` (its name) and `value`."""

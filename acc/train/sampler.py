@@ -72,6 +72,13 @@ def make_sampler(seed: int, steps: NDArray[np.int64], *, global_batch: int, epoc
     return Sampler(seed, len(steps), sizes.pop(), planned, tuple(groups), 1.0 if max_steps else epochs)
 
 
+def is_saved(step: int, *, every: float, steps: int) -> bool:
+    """Whether there is a checkpoint after this step, of `steps`: each time that another `every` steps are over (which need
+    not be whole, as those of an epoch), and after the last.
+    """
+    return step == steps or step // every > (step - 1) // every
+
+
 @lru_cache(maxsize=2)
 def permutation(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
     """The order of n sequences in an epoch."""

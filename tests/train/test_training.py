@@ -29,7 +29,7 @@ import acc.train
 from acc.errors import ExitCode, UserError
 from acc.stage.manifest import read_manifest
 from acc.train import speed
-from acc.train.checkpoints import checkpoint_folders, read_marker
+from acc.train.markers import checkpoint_folders, read_marker
 
 STEPS = [(s, d) for s in range(4) for d in ([(20, [(15, 20)]), (31 + s, [(25, 31)])], [(12, [])])]
 
