@@ -149,26 +149,26 @@ def test_on_a_server_the_thinking_is_taken_off_and_every_answer_is_kept(
         sums,
         [{"task": "sums", "max_new_tokens": 40}],
         server={"base_url": server.url, "api_key_env": "SERVER_KEY", "concurrency": 4, "parameters": {"min_p": 0.1}},
-        sampling={"temperature": 0.7, "top_k": 20, "samples": 2},
+        sampling={"temperature": 0.7, "top_k": 20},
     )
     run_general(asked, checkpoint=str(BASE), server=(server.url, "tiny"), out=sums, step=3)
 
     lines = lines_of(sums, "sums", 3)
-    assert [(x["row"], x["sample"]) for x in lines] == [(str(n), s) for s in range(2) for n in range(12)]
+    assert [(x["row"], x["sample"]) for x in lines] == [(str(n), 0) for n in range(12)]
     right = [float(a < 3 and (a, b) != (2, 2)) for a, b in SUMS]
-    assert [x["scores"] for x in lines] == [{"exact_match,none": v} for v in right * 2]
+    assert [x["scores"] for x in lines] == [{"exact_match,none": v} for v in right]
     cut = SUMS.index((2, 2))
-    assert [n for n, x in enumerate(lines[:12]) if x["finish"] == "length"] == [cut]
+    assert [n for n, x in enumerate(lines) if x["finish"] == "length"] == [cut]
     assert lines[cut]["tokens"] == 7 and lines[cut]["prompt_tokens"] == 11 and not any(x["failed"] for x in lines)
     assert lines[0]["response"].startswith("<think>") and lines[0]["thinking_tokens"] > 0
     assert lines[SUMS.index((1, 2))]["reasoning"] == "Let me see"
 
     body = server.bodies[0]
     assert (body["temperature"], body["top_k"], body["max_tokens"], body["min_p"]) == (0.7, 20, 40, 0.1)
-    assert body["authorization"] == "Bearer secret" and body["model"] == "tiny" and len({b["seed"] for b in server.bodies}) == 2
-    assert len(server.bodies) == 24 + 4  # two questions met trouble once, with each seed
+    assert body["authorization"] == "Bearer secret" and body["model"] == "tiny"
+    assert len(server.bodies) == 12 + 2  # two questions met trouble once
     run_general(asked, checkpoint=str(BASE), server=(server.url, "tiny"), out=sums, step=3)
-    assert len(server.bodies) == 28
+    assert len(server.bodies) == 14
 
 
 def test_real_tasks_commands_are_what_lm_eval_accepts(tmp_path: Path) -> None:
@@ -197,10 +197,76 @@ def test_what_the_recipe_says_of_sampling_replaces_ours(tmp_path: Path) -> None:
     assert kwargs == {"max_gen_toks": 9, "until": [], "temperature": 0, "top_p": 1, "do_sample": False}
 
 
+FAKE = """\
+import json, pathlib, sys, urllib.request
+
+def argument(name):
+    return sys.argv[sys.argv.index(name) + 1]
+
+asked = json.loads(argument("--model_args"))
+scores, told = SCORES
+for question in "ab":
+    messages = [{"role": "user", "content": question}]
+    body = {"model": "m", "messages": messages, "seed": asked["seed"]}
+    urllib.request.urlopen(urllib.request.Request(asked["base_url"], json.dumps(body).encode())).read()
+folder = pathlib.Path(argument("--output_path")).parent
+folder.mkdir(parents=True)
+results = {"configs": {"sums": {}}, "results": {"sums": {"em,none": told}}}
+(folder / "results_2026.json").write_text(json.dumps(results))
+rows = [
+    {"doc_id": n, "doc": {}, "doc_hash": f"hash {n}", "target": "x", "filter": "none", "metrics": ["em", "list"], "em": score,
+     "list": [True], "resps": [["said"]], "arguments": {"gen_args_0": {"arg_0": [json.dumps(messages)]}}}
+    for n, score in enumerate(scores)
+]
+(folder / "samples_sums_2026.jsonl").write_text("".join(json.dumps(row) + "\\n" for row in rows))
+"""
+"""In place of lm-eval, whose start takes seconds: asks two questions and logs scores as lm-eval does."""
+
+
+def fake(folder: Path, monkeypatch: pytest.MonkeyPatch, scores: list[float], told: float) -> None:
+    (folder / "fake" / "lm_eval").mkdir(parents=True, exist_ok=True)
+    (folder / "fake" / "lm_eval" / "__init__.py").write_text("")
+    (folder / "fake" / "lm_eval" / "__main__.py").write_text(FAKE.replace("SCORES", repr((scores, told))))
+    monkeypatch.setenv("PYTHONPATH", str(folder / "fake"))
+
+
+def test_several_answers_to_a_question_are_runs_with_seeds_of_their_own(
+    sums: Path, server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake(sums, monkeypatch, [1.0, 0.0], 0.5)
+    server.reply = lambda *_: said("yes")
+    sampling = {"temperature": 0.7, "samples": 3}
+    asked = recipe(sums, [{"task": "sums"}], server={"base_url": server.url}, sampling=sampling)
+    run_general(asked, checkpoint=str(BASE), server=(server.url, "tiny"), out=sums, step=0)
+    lines = lines_of(sums, "sums")
+    assert [(x["row"], x["sample"], x["scores"]) for x in lines] == [
+        (str(n), sample, {"em,none": score}) for sample in range(3) for n, score in enumerate([1.0, 0.0])
+    ]
+    assert len({b["seed"] for b in server.bodies}) == 3 and len(server.bodies) == 6
+
+
+@pytest.mark.parametrize(
+    ("metric", "told", "says"),
+    [("em,none", 0.7, "lm-eval says em,none is 0.7, but the mean over rows is 0.5"), ("f1", 0.5, r"no metric 'f1'.*: em,none")],
+)
+def test_a_metric_that_is_no_mean_over_rows_is_refused(
+    sums: Path, server: Scripted, monkeypatch: pytest.MonkeyPatch, metric: str, told: float, says: str
+) -> None:
+    fake(sums, monkeypatch, [1.0, 0.0], told)
+    asked = recipe(sums, [{"task": "sums", "metric": metric}], server={"base_url": server.url})
+    server.reply = lambda *_: said("yes")
+    with pytest.raises(UserError, match=says):
+        run_general(asked, checkpoint=str(BASE), server=(server.url, "tiny"), out=sums, step=0)
+
+
 def test_mistakes_are_sentences(sums: Path, server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(sums, monkeypatch, [1.0], 1.0)
     server.reply = lambda *_: (401, {"error": "go away"})
     asked = recipe(sums, [{"task": "sums"}], server={"base_url": server.url})
     with pytest.raises(UserError, match=r"refuses with status 401.*Check the API key"):
+        run_general(asked, checkpoint=str(BASE), server=(server.url, "tiny"), out=sums, step=0)
+    (sums / "fake/lm_eval/__main__.py").write_text("raise SystemExit('Tasks not found: sums')")
+    with pytest.raises(UserError, match=r"lm-eval on sums ended with exit code 1; it said last:\n  Tasks not found: sums"):
         run_general(asked, checkpoint=str(BASE), server=(server.url, "tiny"), out=sums, step=0)
     gone = recipe(sums / "elsewhere", [{"task": "sums"}])
     with pytest.raises(UserError, match="no such folder of tasks"):
