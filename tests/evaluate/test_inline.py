@@ -5,8 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from scripted import Scripted, choice, reply_of
 
 from acc.evaluate import CheckpointEvaluation
+from acc.evaluate.runner import Evaluation
 from acc.recipe.loading import recipe_from
 from acc.records.evaluated import evaluation_key, is_evaluated
 from acc.records.scores import SCORES, read_scores
@@ -84,3 +86,16 @@ def test_inline_the_base_is_asked_all_rows_and_a_checkpoint_the_screen(student, 
     assert n[10, "screen_synthetic_mrcr/official"] == 2 and (10, "synthetic_mrcr/official") not in n
     assert [("synthetic_mrcr/official" in logged) for logged in training.logged] == [True, False]
     assert "evaluation took" in capsys.readouterr().err
+
+
+def test_a_server_that_has_several_models_is_asked_by_the_checkpoints_name(student, trained, compiled, tmp_path):
+    def answer(body):
+        return reply_of(choice(body["model"]))
+
+    with Scripted(answer) as server:
+        settings = {"base_url": server.url, "model": "{checkpoint}@{step}"}
+        asked = recipe(student, where="watch", server=settings, benchmarks=[MRCR])
+        evaluation = Evaluation(asked, compiled, tmp_path)
+        evaluation.run(str(student), 0)
+        evaluation.run(str(trained), 10)
+    assert {body["model"] for body in server.bodies} == {f"{student}@0", f"{trained}@10"}
