@@ -55,6 +55,8 @@ def main(args: argparse.Namespace) -> int:
         return _compare(args.compare, json_=args.json)
     if args.watch:
         return _watch(args)
+    if args.once:
+        raise UserError("--once says how long to watch", mend="Give --watch runs/<name> too")
     if not args.recipe:
         raise UserError("no recipe is named", mend="Give --recipe, or --watch runs/<name>, or compare A B")
     if args.json and args.published:
@@ -135,9 +137,10 @@ def _compare(words: Sequence[str], *, json_: bool) -> int:
 
 
 def _watch(args: argparse.Namespace) -> int:
-    wrong = {"--checkpoint": args.checkpoint, "--step": args.step, "--screen": args.screen, "--dry-run": args.dry_run}
-    if given := [name for name, value in wrong.items() if value]:
-        raise UserError(f"--watch evaluates a whole run, so {given[0]} has no meaning", mend="Leave out one of the two")
+    alone = ("checkpoint", "step", "compiled", "out", "base_url", "screen", "dry_run", "published", "json")
+    if given := [name for name in alone if getattr(args, name)]:
+        option = f"--{given[0].replace('_', '-')}"
+        raise UserError(f"--watch evaluates a whole run, so {option} has no meaning", mend="Leave out one of the two")
     from acc.launch.watch import watch
 
     return watch(args)

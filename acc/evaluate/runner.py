@@ -116,7 +116,8 @@ class Evaluation:
         chat = self._prepare()
         alone = self.recipe.evaluate.server is not None
         # Where nothing is generated and the training measures likelihoods there is nobody to ask.
-        nobody = backend is None and likelihood is not None and not any(q.max_new_tokens for q in self._questions())
+        silent = likelihood is not None and not any(q.max_new_tokens for q in self._questions())
+        nobody = silent and backend is None and not alone
         elsewhere = nobody or (alone if backend is None else not backend.scores_targets)
         nll = self._likelihoods(likelihood) if likelihood is not None and elsewhere else {}
         if alone and self.rank:

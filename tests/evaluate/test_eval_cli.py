@@ -94,6 +94,8 @@ def test_the_screen_alone_can_be_asked_and_several_checkpoints_are_told_apart(
     [
         ([], "no recipe is named"),
         (["--watch", "runs/x", "--screen"], "--screen has no meaning"),
+        (["--watch", "runs/x", "--base-url", "http://h/v1"], "--base-url has no meaning"),
+        (["--recipe", "none.yaml", "--once"], "--once says how long to watch"),
         (["--recipe", "none.yaml"], "there is no such recipe"),
         (["--recipe", "none.yaml", "--json", "--published"], "not JSON"),
     ],
