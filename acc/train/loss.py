@@ -17,10 +17,9 @@ import torch.nn.functional as F
 
 from acc.errors import UserError
 from acc.records.labels import IGNORE
+from acc.train.chunk import CHUNK
 
 Reduction = Literal["token", "sample"]
-CHUNK = 1024
-"""Most positions whose logits exist at the same time, number."""
 
 
 def shift(labels: torch.Tensor) -> torch.Tensor:

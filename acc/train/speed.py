@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 PEAKS = {
     "B200": 2250.0,
@@ -20,6 +20,13 @@ PEAKS = {
     "L4": 121.0,
 }
 """Words of a device's name → dense bfloat16 TFLOP/s as its maker states; the first whose words are all in the name counts."""
+
+
+class Work(NamedTuple):
+    """FLOPs of forward and backward pass: those of products with weights, and those of attention's own two products."""
+
+    products: float
+    attention: float
 
 
 def model_flops(config: Any, document_lengths: Sequence[int], *, labelled: int = 0, frozen: bool = False) -> float:
@@ -39,10 +46,26 @@ def model_flops(config: Any, document_lengths: Sequence[int], *, labelled: int =
     query, key = c.num_attention_heads * size, c.num_key_value_heads * size
     experts = getattr(c, "num_experts", None)
     mlp = c.num_experts_per_tok * 3 * c.moe_intermediate_size + experts if experts else 3 * c.intermediate_size
-    weights = width * (2 * query + 2 * key + mlp)
-    tokens, squares = sum(document_lengths), sum(n * n for n in document_lengths)
-    products = 2.0 * (c.num_hidden_layers * weights * tokens + c.vocab_size * width * labelled)
-    return (2 if frozen else 3) * products + 3 * c.num_hidden_layers * 2.0 * query * squares
+    weights = c.num_hidden_layers * width * (2 * query + 2 * key + mlp)
+    head = c.vocab_size * width * labelled
+    return sum(
+        work(
+            weights * sum(document_lengths) + head,
+            c.num_hidden_layers * query * sum(n * n for n in document_lengths),
+            frozen=frozen,
+        )
+    )
+
+
+def work(weight_tokens: float, query_squares: float, *, frozen: bool = False) -> Work:
+    """What `model_flops` counts, from sums that need no configuration.
+
+    Args:
+        weight_tokens: sum over the tokens of the weights that each one meets.
+        query_squares: sum over layers and documents of query width × length².
+        frozen: as in `model_flops`.
+    """
+    return Work((4.0 if frozen else 6.0) * weight_tokens, 6.0 * query_squares)
 
 
 def peak_flops(device: str) -> float | None:
