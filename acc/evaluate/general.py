@@ -20,6 +20,7 @@ from typing import Any
 from acc.chat import StudentChat, load_chat
 from acc.errors import UserError
 from acc.evaluate.general_lines import read_lines
+from acc.evaluate.lines import Line
 from acc.evaluate.outside import is_measured, weights_of, write_lines
 from acc.evaluate.program import run_program
 from acc.evaluate.questions import CLOSE
@@ -143,7 +144,7 @@ def run_general(recipe: Recipe, *, checkpoint: str, server: tuple[str, str] | No
             continue
         lines = []
         for run in runs:
-            lines += _ask(run, checkpoint, server, chat, key, folder / "general" / task.task)
+            lines += _ask(run, checkpoint, server, chat, key, folder / "general" / task.task, weights)
         write_lines(path, lines)
 
 
@@ -169,8 +170,8 @@ def dry_run_lines(recipe: Recipe, checkpoint: str) -> list[str]:
 
 
 def _ask(
-    run: _Run, checkpoint: str, server: tuple[str, str] | None, chat: StudentChat, key: str, folder: Path
-) -> list[dict[str, Any]]:
+    run: _Run, checkpoint: str, server: tuple[str, str] | None, chat: StudentChat, key: str, folder: Path, weights: str
+) -> list[Line]:
     """The lines of one run."""
     name, output = run.task.task, folder / f"sample-{run.sample}"
     if output.is_dir():
@@ -188,7 +189,9 @@ def _ask(
         ask(None)
         found = read_lines(output, name, metric, key=key, sample=run.sample)
     else:
-        with Relay(server, folder / "journal.jsonl", opened=chat.opens_thinking, **_client(run.recipe)) as relay:
+        # Other weights at the same step never inherit a response.
+        journal = folder / f"journal-{weights[:12]}.jsonl"
+        with Relay(server, journal, opened=chat.opens_thinking, **_client(run.recipe)) as relay:
             try:
                 ask((relay.url, server[1]))
             except UserError as e:

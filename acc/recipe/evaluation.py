@@ -149,13 +149,14 @@ class GeneralTask(Section):
     metric: str | None = None
     """Metric, as `exact_match,flexible-extract`; None takes our choice for the tasks named above, else the task's first."""
     limit: Positive | None = None
-    """Rows, number; None for all."""
+    """Rows, number, the first ones; of a group of tasks (mmlu_pro is one) so many of each; None for all."""
     max_new_tokens: Positive = 32_768
     """Longest answer with its thinking, tokens; lm-eval's own limits cut thinking models off."""
 
 
 class General(Section):
-    """General capabilities, by lm-eval, on the same server or weights; compared with the base row by row."""
+    """General capabilities, by lm-eval, on the same server or weights; compared with the base row by row. Where the recipe has
+    no `sampling` the tasks that `GeneralTask.task` names are sampled as thinking models want it (temperature 0.6, top_p 0.95)."""
 
     tasks: list[GeneralTask] = Field(min_length=1)
     """What is asked."""

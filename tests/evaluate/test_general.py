@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -243,6 +244,21 @@ def test_several_answers_to_a_question_are_runs_with_seeds_of_their_own(
         (str(n), sample, {"em,none": score}) for sample in range(3) for n, score in enumerate([1.0, 0.0])
     ]
     assert len({b["seed"] for b in server.bodies}) == 3 and len(server.bodies) == 6
+    # Other weights at the same step are asked anew; these, asked again for another reason, are not.
+    run_general(asked, checkpoint=str(other_weights(sums)), server=(server.url, "tiny"), out=sums, step=0)
+    assert len(server.bodies) == 12
+    (sums / "responses/0/general_sums.jsonl").unlink()
+    run_general(asked, checkpoint=str(BASE), server=(server.url, "tiny"), out=sums, step=0)
+    assert len(server.bodies) == 12
+
+
+def other_weights(folder: Path) -> Path:
+    found = folder / "checkpoint-1"
+    shutil.copytree(BASE, found)
+    weights = bytearray((BASE / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (found / "model.safetensors").write_bytes(weights)
+    return found
 
 
 @pytest.mark.parametrize(
