@@ -29,6 +29,9 @@ RETRIED = frozenset({408, 409, 425, 429})
 """Statuses below 500 that are worth another try."""
 BROKEN_OFF = frozenset({"abort", "error"})
 """Finish reasons that say nothing of the model: the server gave up on its own."""
+POOL = 16
+"""Connections that one httpx client keeps, number. It looks at all of them at every request: 200 in one would take most of a
+processor."""
 LONGEST_PAUSE_S = 60.0
 """Longest pause of our own choosing, s; a server's Retry-After may ask for a longer one."""
 
@@ -85,10 +88,17 @@ class Client:
         self.answers = Answers(journal, model)
         self.interrupted = self.answers.open
         self._asking: dict[str, asyncio.Event] = {}
-        self._slots = asyncio.Semaphore(concurrency)
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
-        self._http = httpx.AsyncClient(headers=headers, limits=limits, timeout=timeout_s)
+        limits = httpx.Limits(max_connections=POOL, max_keepalive_connections=POOL)
+        context = httpx.create_ssl_context()
+        self._pools = [
+            httpx.AsyncClient(headers=headers, limits=limits, timeout=timeout_s, verify=context)
+            for _ in range(-(-concurrency // POOL))
+        ]
+        self._slots: asyncio.LifoQueue[httpx.AsyncClient] = asyncio.LifoQueue()
+        """A request in flight holds one; the last given back goes first, its connection being warm."""
+        for slot in range(concurrency):
+            self._slots.put_nowait(self._pools[slot % len(self._pools)])
 
     async def __aenter__(self) -> Client:
         return self
@@ -96,7 +106,8 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._http.aclose()
+        for pool in self._pools:
+            await pool.aclose()
         self._journal.close()
 
     async def complete_all(self, requests: Iterable[Request]) -> list[Completion | Failure]:
@@ -133,18 +144,21 @@ class Client:
             await self._asking[key].wait()
         self._asking[key] = asyncio.Event()
         try:
-            async with self._slots:
+            http = await self._slots.get()
+            try:
                 if isinstance(done := self.answers.find_choices(request), list):
                     self.found += 1
                     return done
-                return await self._ask(key, request)
+                return await self._ask(key, request, http)
+            finally:
+                self._slots.put_nowait(http)
         finally:
             self._asking.pop(key).set()
 
-    async def _ask(self, key: str, request: Request) -> list[Completion] | Failure:
+    async def _ask(self, key: str, request: Request, http: httpx.AsyncClient) -> list[Completion] | Failure:
         self._append({"event": "asked", "key": key}, durable=False)
         try:
-            response, seconds, tries = await self._with_retries(body_of(self.model, request))
+            response, seconds, tries = await self._with_retries(http, body_of(self.model, request))
         except (_Passing, UserError) as e:
             self._append({"event": "given_up", "key": key, **request.label, "reason": str(e)})
             if isinstance(e, UserError):
@@ -157,12 +171,12 @@ class Client:
     def _append(self, record: Record, *, durable: bool = True) -> None:
         self.answers.note(record, self._journal.append(record, durable=durable))
 
-    async def _with_retries(self, body: dict[str, Any]) -> tuple[dict[str, Any], float, int]:
+    async def _with_retries(self, http: httpx.AsyncClient, body: dict[str, Any]) -> tuple[dict[str, Any], float, int]:
         """(the response's JSON, seconds that the server took for it, how often it was sent)."""
         for attempt in range(1, self.attempts + 1):
             start = time.monotonic()
             try:
-                return await self._post(body), time.monotonic() - start, attempt
+                return await self._post(http, body), time.monotonic() - start, attempt
             except _Passing as e:
                 if attempt == self.attempts:
                     raise
@@ -171,14 +185,14 @@ class Client:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0) if e.pause_s is None else e.pause_s)
         raise ValueError("attempts must be 1 or more")
 
-    async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
+    async def _post(self, http: httpx.AsyncClient, body: dict[str, Any]) -> dict[str, Any]:
         """One attempt: the response's JSON."""
         import httpx
 
         try:
             # httpx limits each read; a server that drips would hold a slot for ever.
             async with asyncio.timeout(self.timeout_s):
-                answer = await self._http.post(self.url, json=body)
+                answer = await http.post(self.url, json=body)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as e:
             raise UserError(f"this is no address of a server ({e})", where=self.url, mend="Write http://host:port/v1") from e
         except TimeoutError as e:
