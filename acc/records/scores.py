@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,8 +20,8 @@ class Score:
     `step` is the checkpoint's global step, 0 for the base. `benchmark` is "mrcr", "graphwalks", "held_out"…, `metric` the
     rule by name ("official", "precision", "exact", "nll"), `condition` what the model was shown ("full", "no_support",
     "question_only"), `group` a slice ("all", "2needle", "parents", a length bin, a domain). `synthetic` rows are never the
-    benchmark. `screen` says that only the rows of `evaluate.screen` were asked. `skipped` rows were not asked (over-long),
-    `failed` ones were asked and gave nothing.
+    benchmark. `screen` says that only the rows of `evaluate.screen` were asked. `skipped` rows were not asked (over-long);
+    of `failed` rows an answer at least gave nothing.
     """
 
     step: int
@@ -46,22 +47,35 @@ class Score:
 
 
 def append_scores(path: Path, scores: Iterable[Score]) -> None:
-    """Append scores under a file lock, so that several writers never mix lines."""
+    """Append scores under a file lock, so that several writers never mix lines and no reader sees a part of them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = "".join(json.dumps(asdict(s), sort_keys=True) + "\n" for s in scores)
-    with path.open("a", encoding="utf-8") as f:
+    with path.open("a+b") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
-        f.write(lines)
+        if f.seek(0, os.SEEK_END):
+            f.seek(-1, os.SEEK_END)
+            if f.read() != b"\n":
+                f.write(b"\n")  # behind a line that a kill has cut
+        f.write(lines.encode())
+        f.flush()
 
 
 def read_scores(path: Path) -> list[Score]:
-    """Every score, the last one written winning where (step, name) repeats (a step evaluated again after a resume)."""
+    """Every score, the last one written winning where (step, name) repeats (a step evaluated again after a resume).
+
+    A line that a kill has cut is passed over: its evaluation was not done, and writes its scores again.
+    """
     if not path.is_file():
         return []
+    with path.open(encoding="utf-8") as f:
+        fcntl.flock(f, fcntl.LOCK_SH)
+        lines = f.read().splitlines()
     found: dict[tuple[int, str], Score] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.strip():
+    for line in lines:
+        try:
             row = json.loads(line)
-            score = Score(**{**row, "ci95": tuple(row["ci95"])})
-            found[score.step, score.name] = score
+        except ValueError:
+            continue
+        score = Score(**{**row, "ci95": tuple(row["ci95"])})
+        found[score.step, score.name] = score
     return list(found.values())

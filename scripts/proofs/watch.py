@@ -102,10 +102,9 @@ def _compared(inline: list[Score], watched: list[Score]) -> bool:
     differing = [
         key for key in before.keys() & now.keys() if (before[key].n != now[key].n or not _close(before[key], now[key]))
     ]
-    missing = before.keys() ^ now.keys()
+    missing = before.keys() - now.keys()
     last = max(s.step for s in watched)
-    both = len(before.keys() & now.keys())
-    print(f"  {both} scores inline and watched, {len(differing)} of them differ, {len(missing)} in one only")
+    print(f"  {len(before)} scores inline: {len(missing)} are not among those watched, {len(differing)} differ")
     for key in sorted(differing)[:10]:
         print(f"    {key}: {before[key].mean} inline, {now[key].mean} watched")
     if differing or missing:
