@@ -156,7 +156,7 @@ class GeneralTask(Section):
 
 class General(Section):
     """General capabilities, by lm-eval, on the same server or weights; compared with the base row by row. Where the recipe has
-    no `sampling` the tasks that `GeneralTask.task` names are sampled as thinking models want it (temperature 0.6, top_p 0.95)."""
+    no `sampling` the tasks that `GeneralTask.task` names are sampled as suits thinking models (temperature 0.6, top_p 0.95)."""
 
     tasks: list[GeneralTask] = Field(min_length=1)
     """What is asked."""
