@@ -215,6 +215,21 @@ def test_the_cost_is_the_sum_of_the_lines(run: Path, html: str) -> None:
     assert f"MRCR {len(found):,} {' '.join(f'{n:,.0f}' for n in sums)}" in text
 
 
+def test_the_largest_drops_come_first_and_unknown_costs_are_lower_bounds(tmp_path: Path) -> None:
+    run = make_run(tmp_path, until="recipe")
+    for step, values in ((0, [1.0] * 6), (1, [0.9, 0.5, 0.1, 0.7, 0.3, 0.2])):
+        path = run / f"evaluate/responses/{step}/command_own.jsonl"
+        path.parent.mkdir(parents=True)
+        known = {"tokens": 7, "response": "yes", **({"seconds": 1.5} if step else {})}
+        path.write_text(
+            "".join(json.dumps({"row": str(i), "scores": {"won": v}, **known}) + "\n" for i, v in enumerate(values))
+        )
+    html = report.run(run).read_text(encoding="utf-8")
+    drops = section(html, "worst").partition("Largest drops")[2]
+    assert re.findall(r"Row (\d)", drops) == ["2", "5", "4", "1"]
+    assert "own 12 not recorded 84 not recorded ≥ 9 1.5" in section(html, "cost")
+
+
 def test_a_run_evaluated_before_these_measures_has_a_page(tmp_path: Path) -> None:
     text = Page(report.run(make_run(tmp_path)).read_text(encoding="utf-8")).text
     assert "There are no answers whose tokens are known" in text
@@ -227,6 +242,7 @@ def test_a_run_evaluated_before_these_measures_has_a_page(tmp_path: Path) -> Non
         ({"response": "yes"}, ("", "yes")),
         ({"response": "<think>\nhm\n</think>\n\nyes"}, ("hm", "yes")),
         ({"response": "hm\n</think>\n\nyes"}, ("hm", "yes")),
+        ({"response": "hm </think> so\n</think>\n\nyes"}, ("hm </think> so", "yes")),
         ({"response": "yes", "reasoning": "hm"}, ("hm", "yes")),
         ({"response": "<think>\nhm"}, ("hm", "")),
         ({"response": "hm", "failed": True, "thinking_tokens": 1}, ("hm", "")),
