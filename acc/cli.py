@@ -14,6 +14,7 @@ from acc.errors import ExitCode, UserError
 VERBS = {
     "run": ("acc.launch.cli", "run the stages of a recipe that are missing or whose inputs changed"),
     "check": ("acc.recipe.cli", "read a recipe and say what is wrong with it; --schema prints its JSON schema"),
+    "plan": ("acc.launch.plan.cli", "say what a recipe needs on given GPUs: memory, time, disk; and what would fit instead"),
     "formats": ("acc.trajectories.cli", "say what is in files of agent logs: format, counts, outcomes, lengths"),
     "convert": ("acc.trajectories.convert_cli", "write logs of any format as ATIF, one trajectory a line"),
     "synth": ("acc.synth.cli", "simulate environments and agents in them: unlimited verified trajectories"),

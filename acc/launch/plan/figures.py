@@ -25,6 +25,8 @@ class Figure:
 def shown(value: float, unit: Unit) -> str:
     """A value as people read it: bytes in GB (10⁹), long times in hours."""
     if unit == "bytes":
+        if value < 1e9:
+            return f"{value / 1e6:,.0f} MB"
         return f"{value / 1e9:,.2f} GB" if value < 100e9 else f"{value / 1e9:,.0f} GB"
     if unit == "seconds":
         return f"{value:.3g} s" if value < 600 else f"{value / 3600:,.1f} h"

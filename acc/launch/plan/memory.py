@@ -147,7 +147,7 @@ def layer_moment(a: Architecture, s: Setting, rows: Rows) -> Moment:
     parts.append(Figure("its gradients", each * tokens, "bytes", "computed", f"{each / 1e3:,.0f} KB a token × {tokens:,.0f}"))
     if s.zero3 and (block := _block_gradients(a, s)):
         why = "of the largest block, whole, before they are shared out"
-        if s.sequence > 1 and s.half:
+        if s.sequence > 1 and s.half and not s.adapted:
             why += "; under sequence parallelism DeepSpeed reduces them in float32"
         parts.append(Figure("weights' gradients in flight", block, "bytes", "computed", why))
     elif "experts" in s.adapted:
