@@ -79,6 +79,10 @@ def _say_what_is_left(run: Run) -> None:
         *run.folder.glob("*.html"),
         run.folder / "view",
         *run.folder.glob("evaluate*/responses"),
+        *run.folder.glob("evaluate*/server"),
+        run.folder.parent / "base_answers",
     ]
-    names = ", ".join(str(path.relative_to(run.folder)) for path in kept if path.exists() and path.is_relative_to(run.folder))
+    names = ", ".join(
+        str(path.relative_to(run.folder) if path.is_relative_to(run.folder) else path) for path in kept if path.exists()
+    )
     print(f"  not looked into: {names or 'nothing else'}; and the logs themselves, from which compiling anew takes it again")
