@@ -10,10 +10,14 @@ from typing import NoReturn
 
 from acc import __version__
 from acc.errors import ExitCode, UserError
+from acc.launch.attempt import noted
 
 VERBS = {
     "run": ("acc.launch.cli", "run the stages of a recipe that are missing or whose inputs changed"),
-    "check": ("acc.recipe.cli", "read a recipe and say what is wrong with it; --schema prints its JSON schema"),
+    "check": (
+        "acc.launch.check.cli",
+        "say what is wrong with a recipe, its data and this machine; --schema prints its JSON schema",
+    ),
     "plan": ("acc.launch.plan.cli", "say what a recipe needs on given GPUs: memory, time, disk; and what would fit instead"),
     "formats": ("acc.trajectories.cli", "say what is in files of agent logs: format, counts, outcomes, lengths"),
     "convert": ("acc.trajectories.convert_cli", "write logs of any format as ATIF, one trajectory a line"),
@@ -24,6 +28,8 @@ VERBS = {
     "merge": ("acc.train.merge_cli", "write a base with the adapters of a checkpoint in its weights"),
     "eval": ("acc.evaluate.cli", "evaluate a checkpoint"),
     "grade": ("acc.evaluate.grade_cli", "grade responses that came from elsewhere"),
+    "submit": ("acc.launch.submit.cli", "give a run to Slurm: compile, pack, training, evaluation of each checkpoint, report"),
+    "status": ("acc.launch.status", "say where each stage of a run stands, and why a job ended"),
     "report": ("acc.report.cli", "write the report of a run"),
     "view": ("acc.view.cli", "write a page to browse the samples of a run, and what was rejected and merged"),
     "export": ("acc.exchange.cli", "write samples for others: released rows, TRL's columns, messages, token ids, and a card"),
@@ -63,4 +69,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def entry() -> NoReturn:
     """The console script `acc`."""
-    sys.exit(main())
+    sys.exit(noted(main))

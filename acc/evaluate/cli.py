@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would be asked, and ask nothing")
     parser.add_argument("--published", action="store_true", help="print the scores beside those that the paper published")
     parser.add_argument("--watch", metavar="RUN", help="evaluate the checkpoints of runs/<name> as they appear")
-    parser.add_argument("--once", action="store_true", help="with --watch: evaluate what is there, and end")
+    parser.add_argument("--once", action="store_true", help="with --watch: evaluate what is there (or only --step), and end")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -137,7 +137,17 @@ def _compare(words: Sequence[str], *, json_: bool) -> int:
 
 
 def _watch(args: argparse.Namespace) -> int:
-    alone = ("checkpoint", "step", "compiled", "out", "base_url", "screen", "dry_run", "published", "json")
+    alone = (
+        "checkpoint",
+        *(() if args.once else ("step",)),
+        "compiled",
+        "out",
+        "base_url",
+        "screen",
+        "dry_run",
+        "published",
+        "json",
+    )
     if given := [name for name in alone if getattr(args, name)]:
         option = f"--{given[0].replace('_', '-')}"
         raise UserError(f"--watch evaluates a whole run, so {option} has no meaning", mend="Leave out one of the two")

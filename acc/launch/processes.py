@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TypeVar, cast
 
 from acc.stage.files import digest
@@ -34,8 +36,11 @@ def world_size() -> int:
 def launch_id() -> str:
     """A name that all ranks of one launch share and that two launches do not.
 
-    Within a node the launcher's process id says it; across nodes the batch job and its restart count do.
+    A job of `acc submit` names it. Else within a node the launcher's process id says it, and across nodes the batch job and its
+    restart count do.
     """
+    if given := os.environ.get("ACC_LAUNCH"):
+        return digest(["given", given])
     names = (
         "TORCHELASTIC_RUN_ID",
         "TORCHELASTIC_RESTART_COUNT",
@@ -50,11 +55,14 @@ def launch_id() -> str:
     return digest(parts)
 
 
-def start(processes: int, threads: int | None, arguments: Sequence[str]) -> int:
+def start(processes: int, threads: int | None, arguments: Sequence[str], *, log: Path | None = None) -> int:
     """Start `python -m acc <arguments>` in several processes of this machine and wait for them.
 
     torchrun would do it too, but it turns every exit code into 1 (a batch system then can't tell "requeue me" from a crash)
     and kills 30 s after a SIGTERM, while a checkpoint is being saved.
+
+    Args:
+        log: file for what they print; None leaves it to this process's own output.
 
     Returns:
         0 if every process ended well, else the exit code of the first that did not; the others are then told to stop.
@@ -69,7 +77,11 @@ def start(processes: int, threads: int | None, arguments: Sequence[str]) -> int:
         "TOKENIZERS_PARALLELISM": "false",
     }
     command = [sys.executable, "-m", "acc", *arguments]
-    children = [subprocess.Popen(command, env={**env, "RANK": str(r), "LOCAL_RANK": str(r)}) for r in range(processes)]
+    with log.open("ab") if log else nullcontext() as out:
+        children = [
+            subprocess.Popen(command, env={**env, "RANK": str(r), "LOCAL_RANK": str(r)}, stdout=out, stderr=out)
+            for r in range(processes)
+        ]
 
     def hand_on(number: int, frame: object) -> None:
         for child in children:

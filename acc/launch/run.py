@@ -31,13 +31,14 @@ def run(recipe: Recipe, args: argparse.Namespace) -> ExitCode:
     """Run a recipe from where it stands; see `acc run --help`."""
     folder = Path(args.runs) / recipe.name
     if global_rank() == 0:
-        _prepare(recipe, folder, args.until)
+        _prepare(recipe, folder, args.until, packed=args.since == "train")
     else:
         _wait(folder)
     if args.until:
         return ExitCode.OK
     if not is_launched() and recipe.launch.processes > 1 and not _trained(recipe, folder):
         sets = [part for text in args.overrides for part in ("--set", text)]
+        sets += ["--from", args.since] if args.since else []
         code = start(recipe.launch.processes, recipe.launch.threads, ["run", args.recipe, "--runs", str(args.runs), *sets])
         return ExitCode(code) if code in set(ExitCode) else ExitCode.INTERNAL
     if (ended := _train(recipe, folder)) != ExitCode.OK:
@@ -49,8 +50,12 @@ def run(recipe: Recipe, args: argparse.Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-def _prepare(recipe: Recipe, folder: Path, until: str | None) -> None:
-    """The CPU stages, on global rank 0; whatever happens, the ranks that wait are told."""
+def _prepare(recipe: Recipe, folder: Path, until: str | None, *, packed: bool) -> None:
+    """The CPU stages, on global rank 0; whatever happens, the ranks that wait are told.
+
+    Args:
+        packed: they were done before, and no GPU shall wait while their inputs are looked at again.
+    """
     from acc import compile as compile_room
     from acc import pack as pack_room
 
@@ -58,10 +63,11 @@ def _prepare(recipe: Recipe, folder: Path, until: str | None) -> None:
         check_inline(recipe)
         _ready(recipe, folder, launch="")
         write_text(folder / "recipe.json", recipe.model_dump_json(indent=1) + "\n")
-        inputs = {s.name: _inputs(recipe, s, folder) for s in recipe.sources}
-        with _said(folder / "compile", lambda m: f"{m.written} samples of {m.records} records"):
-            compile_room.run(recipe, inputs, folder / "compile")
-        if until != "compile":
+        if not packed:
+            inputs = {s.name: _inputs(recipe, s, folder) for s in recipe.sources}
+            with _said(folder / "compile", lambda m: f"{m.written} samples of {m.records} records"):
+                compile_room.run(recipe, inputs, folder / "compile")
+        if until != "compile" and not packed:
             with _said(folder / "pack", lambda m: f"{m.counts['sequences']} sequences of {m.written} samples"):
                 pack_room.run(recipe, folder / "compile", folder / "pack")
         if until is None:

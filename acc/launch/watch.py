@@ -7,7 +7,6 @@ is on disk, so a watcher that is stopped or killed loses nothing, and the next o
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
 import threading
@@ -22,8 +21,8 @@ from acc.evaluate.claims import claim
 from acc.evaluate.plan import Job
 from acc.launch.evaluating import Evaluated
 from acc.launch.processes import world_size
+from acc.launch.runs import recipe_of
 from acc.recipe import Recipe, load_recipe
-from acc.recipe.loading import recipe_from
 from acc.recipe.where import check_watch
 from acc.records.evaluated import evaluation_key, is_evaluated
 
@@ -39,7 +38,8 @@ def watch(args: argparse.Namespace) -> ExitCode:
     """Evaluate what a run has, and, unless `args.once`, what it will have until its training is over.
 
     Args:
-        args: `watch` (the run's folder), `once`, and `recipe` (None for the run's own) with `set`.
+        args: `watch` (the run's folder), `once`, `step` (with `once`: of the only checkpoint to evaluate), and `recipe` (None
+            for the run's own) with `set`.
 
     Returns:
         OK when everything was evaluated (or was there, with `once`); REQUEUE when a signal asked to stop before.
@@ -52,7 +52,7 @@ def watch(args: argparse.Namespace) -> ExitCode:
     watcher = Watcher(Path(args.watch), args.recipe, args.set)
     try:
         with _stop_on_signal():
-            watcher.run(once=args.once)
+            watcher.run(once=args.once, step=args.step[0] if args.step else None)
     except Stopped:
         _say(f"stopped; exit code {ExitCode.REQUEUE:d} means: start again, and it goes on where it was")
         return ExitCode.REQUEUE
@@ -73,12 +73,18 @@ class Watcher:
         self._recipe: Recipe | None = None
         self._evaluation: Any = None
 
-    def run(self, *, once: bool) -> None:
-        """Evaluate until training is over and everything is done, or, with `once`, what can be evaluated now."""
+    def run(self, *, once: bool, step: int | None = None) -> None:
+        """Evaluate until training is over and everything is done, or, with `once`, what can be evaluated now.
+
+        Args:
+            step: with `once`, of the only checkpoint to evaluate; 0 is the base, which is evaluated before any other.
+        """
         told = False
         while True:
             run = Evaluated(self._read(), self.folder)
             over, jobs = run.is_over(), run.open_jobs()
+            if step is not None:
+                jobs = self._before(run, step, jobs)
             if run.recipe.evaluate.where == "inline" and not over:
                 raise UserError(
                     "this training evaluates its checkpoints itself",
@@ -88,7 +94,7 @@ class Watcher:
             if any(self._evaluated(run, job) for job in jobs):
                 told = False
                 continue
-            if over and not jobs:
+            if over and not jobs and step is None:
                 run.finish()
                 self._report()
                 return
@@ -126,6 +132,14 @@ class Watcher:
             _say(f"step {job.step}: {len(scores)} scores")
         return True
 
+    @staticmethod
+    def _before(run: Evaluated, step: int, jobs: list[Job]) -> list[Job]:
+        """Those of one checkpoint; while there is none, though it was never evaluated, the base that has to come before it."""
+        own = [job for job in jobs if job.step == step]
+        key = evaluation_key(run.recipe)
+        evaluated = any(is_evaluated(run.out, step, rows, key) for rows in ("screen", "full"))
+        return own or ([] if evaluated else jobs[:1])
+
     def _asked(self, run: Evaluated) -> Any:
         """The questions, encoded once for all checkpoints."""
         from acc.evaluate.runner import Evaluation
@@ -135,7 +149,7 @@ class Watcher:
 
     def _read(self) -> Recipe:
         """The recipe as it is now: `acc run` writes it anew when it is started with another one."""
-        recipe = load_recipe(self.path, self.overrides) if self.path else _recipe_of(self.folder, self.overrides)
+        recipe = load_recipe(self.path, self.overrides) if self.path else recipe_of(self.folder, self.overrides)
         if recipe != self._recipe:
             check_watch(recipe)
             self._recipe, self._evaluation = recipe, None
@@ -147,18 +161,6 @@ class Watcher:
         from acc.report import run as report
 
         _say(f"everything is evaluated; report: {report(self.folder)}")
-
-
-def _recipe_of(folder: Path, overrides: list[str]) -> Recipe:
-    """The recipe that a run was started with; its relative paths mean what they meant there."""
-    try:
-        data = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
-        origin = json.loads((folder / "ready.json").read_text(encoding="utf-8")).get("recipe_folder", ".")
-    except FileNotFoundError as e:
-        raise UserError(f"{folder} holds no run", mend="Name runs/<name> of an `acc run`, or give --recipe") from e
-    if overrides:
-        raise UserError("--set changes a recipe that is given", mend="Give --recipe too")
-    return recipe_from(data, str(folder / "recipe.json")).in_folder(folder / origin)
 
 
 @contextmanager

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from acc.recipe.base import Positive, Section
+from acc.recipe.slurm import SlurmJobs
 
 
 class Watchdog(Section):
@@ -22,7 +23,7 @@ class Launch(Section):
     """How `acc run` starts the training processes when no launcher did."""
 
     nodes: Positive = 1
-    """Machines, number. More than one needs a launcher on each (`accelerate launch`, torchrun)."""
+    """Machines, number. More than one needs `acc submit`, or a launcher on each (`accelerate launch`, torchrun)."""
     processes: Positive = 1
     """Processes on each machine, number (one a GPU). Pack shares a step's sequences evenly over nodes × processes."""
     threads: Positive | None = None
@@ -31,6 +32,17 @@ class Launch(Section):
     """Longest wait of a collective operation before the process group gives up, s."""
     watchdog: Watchdog | None = Watchdog()
     """Ends a training that hangs; None for no watchdog."""
+    slurm: SlurmJobs | None = None
+    """The jobs that `acc submit` gives to Slurm; None where nothing is submitted."""
+
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> Launch:
+        gpus = self.slurm.train.gpus if self.slurm else None
+        if gpus and gpus != self.processes:
+            raise ValueError(
+                f"launch.slurm.train.gpus ({gpus}) is not launch.processes ({self.processes}): each process has a GPU of its own"
+            )
+        return self
 
 
 __all__ = ["Launch", "Watchdog"]
