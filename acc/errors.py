@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
     USER = 2
     """The recipe, an input or an argument is wrong; the sentence printed says where, and the mend."""
     FINDINGS = 3
-    """The check ran through and found something (`acc check`, `acc formats --strict`)."""
+    """It ran through and found what was asked for (`acc formats --strict`; `acc plan`: it does not fit)."""
     REQUEUE = 75
     """The job was told to stop, saved a checkpoint, and wants to be started again (EX_TEMPFAIL)."""
     WATCHDOG = 76

@@ -74,6 +74,14 @@ def recipe_from(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
     return _validate(_Source(dict(data)), where)
 
 
+def places_of(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, str]:
+    """Where a recipe that can be loaded sets its fields: dotted name → file and line, or the `--set` that does."""
+    source = _read(Path(path), ())
+    for text in overrides:
+        _override(source, text)
+    return {".".join(map(str, key)): place for key, place in source.places.items() if key}
+
+
 def _read(path: Path, seen: tuple[Path, ...]) -> _Source:
     resolved = path.resolve()
     if resolved in seen:

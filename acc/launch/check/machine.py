@@ -1,0 +1,69 @@
+"""This machine, as far as a check asks about it: programs, packages, GPUs, disk. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from acc.launch.check.nccl import all_reduce
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What can be asked; a test answers for itself."""
+
+    environment: Mapping[str, str]
+    version: Callable[[str], str | None]
+    """Distribution → its version, None where it is not installed."""
+    program: Callable[[str], str | None]
+    """Name of a program → its path, None where there is none."""
+    gpus: Callable[[], int]
+    """NVIDIA GPUs, number."""
+    free: Callable[[Path], int]
+    """Free bytes of the disk that a path is on, or will be."""
+    all_reduce: Callable[[int], str | None]
+    """Why an all-reduce between so many GPUs fails; None if it does not."""
+
+
+def this_machine() -> Machine:
+    """The machine that this process runs on."""
+    return Machine(os.environ, installed_version, found_program, count_gpus, free_bytes, all_reduce)
+
+
+def installed_version(distribution: str) -> str | None:
+    """The version of an installed distribution."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def found_program(name: str) -> str | None:
+    """Where a program is: beside this Python, else the first on PATH."""
+    return shutil.which(name, path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
+
+
+def count_gpus() -> int:
+    """NVIDIA GPUs that the driver shows here and CUDA_VISIBLE_DEVICES leaves, number."""
+    found = sum(p.name.removeprefix("nvidia").isdigit() for p in Path("/dev").glob("nvidia*"))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return found
+    return min(found, len([name for name in visible.split(",") if name.strip() not in ("", "-1")]))
+
+
+def free_bytes(path: Path) -> int:
+    """Free bytes of the disk below the nearest folder that there is."""
+    there = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    return shutil.disk_usage(there).free
+
+
+def folder_is_writable(path: Path) -> bool:
+    """Whether a folder can be made, or written to."""
+    there = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    return there.is_dir() and os.access(there, os.W_OK)
