@@ -92,7 +92,7 @@ class FakeRun:
         return [line for line in self.calls() if not line.endswith("done")]
 
     def watch(self, *, once: bool = False) -> ExitCode:
-        return watch(argparse.Namespace(watch=str(self.folder), once=once, recipe=None, set=[]))
+        return watch(argparse.Namespace(watch=str(self.folder), once=once, recipe=None, set=[], step=[]))
 
     def log(self) -> list[tuple[int, str]]:
         lines = (self.folder / "train" / "log.jsonl").read_text().splitlines()
@@ -203,7 +203,7 @@ def test_a_checkpoint_that_is_dropped_meanwhile_is_skipped_with_a_line(
 
 def test_what_cannot_be_watched_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="holds no run"):
-        watch(argparse.Namespace(watch=str(tmp_path), once=True, recipe=None, set=[]))
+        watch(argparse.Namespace(watch=str(tmp_path), once=True, recipe=None, set=[], step=[]))
     with pytest.raises(UserError, match="this training evaluates its checkpoints itself"):
         FakeRun(tmp_path / "a", monkeypatch, where="inline").watch(once=True)
     server = {"base_url": "http://127.0.0.1:1/v1"}
@@ -258,7 +258,7 @@ def test_inline_and_watch_give_the_same_numbers_at_the_same_steps(tmp_path: Path
 
     beside = ("name=beside", "evaluate.where=watch")
     train(recipe, *beside, until="compile")
-    asked = argparse.Namespace(watch=str(tmp_path / "runs" / "beside"), once=False, recipe=None, set=[])
+    asked = argparse.Namespace(watch=str(tmp_path / "runs" / "beside"), once=False, recipe=None, set=[], step=[])
     watcher = FORK.Process(target=lambda: os._exit(watch(asked)), daemon=True)
     watcher.start()
     train(recipe, *beside)
