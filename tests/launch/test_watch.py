@@ -18,6 +18,8 @@ from test_run import RECIPE
 
 from acc.errors import ExitCode, UserError
 from acc.evaluate import claims
+from acc.evaluate import cli as eval_cli
+from acc.launch import cli as run_cli
 from acc.launch import watch as watching
 from acc.launch.run import run as launch
 from acc.launch.watch import Watcher, watch
@@ -41,6 +43,12 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "POLL_S", 0.05)
     monkeypatch.setattr(claims, "STALE_S", 1.0)
     monkeypatch.setattr(claims, "BEAT_S", 0.1)
+
+
+def parsed(verb: Any, *arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    verb.add_arguments(parser)
+    return parser.parse_args(arguments)
 
 
 class FakeRun:
@@ -92,7 +100,7 @@ class FakeRun:
         return [line for line in self.calls() if not line.endswith("done")]
 
     def watch(self, *, once: bool = False) -> ExitCode:
-        return watch(argparse.Namespace(watch=str(self.folder), once=once, recipe=None, set=[], step=[]))
+        return watch(parsed(eval_cli, "--watch", str(self.folder), *(["--once"] if once else [])))
 
     def log(self) -> list[tuple[int, str]]:
         lines = (self.folder / "train" / "log.jsonl").read_text().splitlines()
@@ -203,7 +211,7 @@ def test_a_checkpoint_that_is_dropped_meanwhile_is_skipped_with_a_line(
 
 def test_what_cannot_be_watched_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="holds no run"):
-        watch(argparse.Namespace(watch=str(tmp_path), once=True, recipe=None, set=[], step=[]))
+        watch(parsed(eval_cli, "--watch", str(tmp_path), "--once"))
     with pytest.raises(UserError, match="this training evaluates its checkpoints itself"):
         FakeRun(tmp_path / "a", monkeypatch, where="inline").watch(once=True)
     server = {"base_url": "http://127.0.0.1:1/v1"}
@@ -243,7 +251,8 @@ def logged(folder: Path) -> dict[int, dict[str, float]]:
 
 
 def train(recipe: Path, *overrides: str, until: str | None = None) -> None:
-    arguments = argparse.Namespace(recipe=str(recipe), runs=recipe.parent / "runs", overrides=[], until=until)
+    asked = [str(recipe), "--runs", str(recipe.parent / "runs"), *(["--until", until] if until else [])]
+    arguments = parsed(run_cli, *asked)
     assert launch(load_recipe(recipe, ["train.report_to=[tensorboard]", *overrides]), arguments) == ExitCode.OK
 
 
@@ -258,7 +267,7 @@ def test_inline_and_watch_give_the_same_numbers_at_the_same_steps(tmp_path: Path
 
     beside = ("name=beside", "evaluate.where=watch")
     train(recipe, *beside, until="compile")
-    asked = argparse.Namespace(watch=str(tmp_path / "runs" / "beside"), once=False, recipe=None, set=[], step=[])
+    asked = parsed(eval_cli, "--watch", str(tmp_path / "runs" / "beside"))
     watcher = FORK.Process(target=lambda: os._exit(watch(asked)), daemon=True)
     watcher.start()
     train(recipe, *beside)
