@@ -137,17 +137,9 @@ def _compare(words: Sequence[str], *, json_: bool) -> int:
 
 
 def _watch(args: argparse.Namespace) -> int:
-    alone = (
-        "checkpoint",
-        *(() if args.once else ("step",)),
-        "compiled",
-        "out",
-        "base_url",
-        "screen",
-        "dry_run",
-        "published",
-        "json",
-    )
+    alone = ["checkpoint", "compiled", "out", "base_url", "screen", "dry_run", "published", "json"]
+    if not args.once or len(args.step) > 1:
+        alone.append("step")
     if given := [name for name in alone if getattr(args, name)]:
         option = f"--{given[0].replace('_', '-')}"
         raise UserError(f"--watch evaluates a whole run, so {option} has no meaning", mend="Leave out one of the two")

@@ -66,14 +66,12 @@ def _train(recipe: Recipe, folder: Path) -> Standing:
     out, steps = folder / "train", _steps(recipe, folder / "pack")
     saved = checkpoints(out)
     last = f"checkpoint-{saved[-1]} the last whole one" if saved else "no checkpoint yet"
-    line: dict[str, Any] = {}
-    for line in lines(out / "log.jsonl"):
-        pass
-    if not line:
+    logged = list(lines(out / "log.jsonl"))
+    if not logged:
         return Standing("train", "begun" if out.is_dir() else "not begun", last if out.is_dir() else "")
-    shown = (
-        f"step {line['step']} of {steps or '?'}, loss {line['loss']}, {line.get('tokens_per_second', 0):,.0f} tokens/s, {last}"
-    )
+    line = logged[-1]
+    loss = f"{line['loss']:.4f}" if line["loss"] is not None else "not a number"
+    shown = f"step {line['step']} of {steps or '?'}, loss {loss}, {line['tokens_per_second']:,.0f} tokens/s, {last}"
     return Standing("train", "done" if Evaluated(recipe, folder).is_over() else "begun", shown)
 
 

@@ -15,8 +15,8 @@ from acc.launch.submit.queue import JobState, ids_of, states
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """A job of `acc submit`: its name, Slurm's id, what Slurm calls its state now (lower case; "" where it has forgotten the
-    job), and why each of its attempts ended ("" for one that ended well or still runs)."""
+    """A job of `acc submit`: its name, Slurm's id, what Slurm calls its state now (lower case; where it has forgotten the job,
+    what the job's own log says), and why each of its attempts ended ("" for one that ended well or still runs)."""
 
     name: str
     id: str
@@ -45,7 +45,7 @@ def main(args: argparse.Namespace) -> int:
     for stage in stages:
         print(f"{stage.stage:12} {stage.state:10} {stage.said}".rstrip())
     for job in jobs:
-        print(f"{job.name:12} job {job.id}  {job.state or 'forgotten by Slurm'}{f' ({job.reason})' if job.reason else ''}")
+        print(f"{job.name:12} job {job.id}  {job.state}{f' ({job.reason})' if job.reason else ''}")
         for number, said in enumerate(job.endings):
             if said:
                 print(f"{'':12} attempt {number + 1}: {said}")
@@ -87,6 +87,20 @@ def _job(folder: Path, name: str, job: str, state: JobState | None) -> JobStatus
     for attempt in tried:
         last = attempt == tried[-1]
         said.append("" if last and running else ending(attempt, state if last else None))
-    now = state.state.lower() if state else ""
+    now = state.state.lower() if state else _noted(tried)
     # Pending with a reason of its own: what it waits for. One that has ended says it in `endings`.
     return JobStatus(name, job, now, state.reason if state and state.is_active else "", said, str(logs))
+
+
+def _noted(tried: list[Path]) -> str:
+    """The state of a job that Slurm has forgotten: the script's last word is its exit code."""
+    log = tried[-1] / "batch.log" if tried else None
+    said = log.read_text(encoding="utf-8").splitlines() if log is not None and log.is_file() else []
+    code = said[-1].removeprefix("exit code ") if said else ""
+    return (
+        "completed"
+        if code == "0"
+        else f"failed, exit code {code}"
+        if code.isdigit()
+        else "gone from Slurm, and its log has no end"
+    )

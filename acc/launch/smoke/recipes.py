@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from acc.recipe import Recipe
 from acc.recipe.evaluation import Benchmark, SyntheticRows
@@ -21,7 +22,7 @@ def smoke_recipe(recipe: Recipe, *, per_step: int, compiled: bool) -> Recipe:
         per_step: sequences of a step.
         compiled: whether the run's own samples are there; without them held-out questions are not asked.
     """
-    train = {
+    train: dict[str, Any] = {
         "max_steps": STEPS,
         "save_every_steps": SAVED,
         "global_batch": per_step,

@@ -5,7 +5,7 @@ prepare ──► train ─ a checkpoint is whole ─► evaluate <step> ─┐
    └──────► evaluate 0 (the base) ──► … ─────────────────────┴─► finish: what is left, and the report
 ```
 
-`evaluate` and `finish` exist with `evaluate.where: job` alone; the others' training measures, or a watcher, and writes the report.
+`evaluate` and `finish` exist with `evaluate.where: job` alone; else training measures, or a watcher does.
 """
 
 from __future__ import annotations

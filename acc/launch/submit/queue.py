@@ -17,7 +17,7 @@ ACTIVE = {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "REQUE
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """A job as Slurm knows it: the state's name, the reason it gives, its exit code ("2:0"), and how often it was queued again."""
+    """A job as Slurm knows it: the state's name, the reason it gives, its exit code ("2:0"), how often it was queued again."""
 
     id: str
     state: str

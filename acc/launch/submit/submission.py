@@ -25,7 +25,7 @@ from acc.stage.manifest import is_done
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of sbatch: the job's name in ids/, the names of jobs that must end well before it, and the script's arguments."""
+    """One call of sbatch: the job's name in ids/, the name of the job that must end well before it, the script's arguments."""
 
     name: str
     script: str
