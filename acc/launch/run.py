@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from acc.errors import ExitCode, UserError
-from acc.launch.launcher import check_launcher
+from acc.launch.launcher import check_alone, check_launcher
 from acc.launch.processes import agreed, global_rank, is_launched, launch_id, leave, start
 from acc.recipe import Recipe
 from acc.recipe.sources import Source
@@ -38,7 +38,8 @@ def run(recipe: Recipe, args: argparse.Namespace) -> ExitCode:
         _wait(folder)
     if args.until:
         return ExitCode.OK
-    if not is_launched() and recipe.launch.processes > 1 and not _trained(recipe, folder):
+    if not is_launched() and recipe.launch.nodes * recipe.launch.processes > 1 and not _trained(recipe, folder):
+        check_alone(recipe)
         sets = [part for text in args.overrides for part in ("--set", text)]
         sets += ["--from", args.since] if args.since else []
         code = start(recipe.launch.processes, recipe.launch.threads, ["run", args.recipe, "--runs", str(args.runs), *sets])
