@@ -51,23 +51,23 @@ def make_student(folder: Path, *, vocabulary: int, **config: Any) -> Path:
     return folder
 
 
-def make_pack(folder: Path, rows: Iterable[Sequence[Document]], *, vocabulary: int) -> Path:
-    """Write one sequence of random tokens a step."""
+def make_pack(folder: Path, rows: Iterable[Sequence[Document]], *, vocabulary: int, per_step: int = 1) -> Path:
+    """Write sequences of random tokens, so many a step."""
     rng = np.random.default_rng(0)
     writer = SequenceWriter(folder)
     steps = []
-    for step, documents in enumerate(rows):
+    for row, documents in enumerate(rows):
         numbers = [
             writer.add(
                 rng.integers(0, vocabulary - 2, length),
-                sample_id=f"sample-{step}-{place}",
+                sample_id=f"sample-{row}-{place}",
                 source="random",
                 target="acc",
                 label_spans=[(length - labelled, length)],
             )
             for place, (length, labelled) in enumerate(documents)
         ]
-        steps.append((step, 0, numbers))
+        steps.append((row // per_step, row % per_step, numbers))
     writer.close(steps)
     Manifest(stage="pack", key="random", seed=0).write(folder)
     return folder

@@ -81,14 +81,16 @@ def merged(a: Architecture, s: Setting) -> float:
 
 
 def gradients(a: Architecture, s: Setting) -> float:
-    """Most that the backward pass of one layer holds beside what was kept, bytes a token: the experts' (or the MLP's) output
-    and its two factors, against query, key and value before and after their exchange."""
+    """Most that the passes of one layer hold beside what is kept, bytes a token: the experts' (or the MLP's) rows twice, with
+    what frozen weights need in the forward pass only; or gradients of query, key and value, when what the MLP kept is freed."""
     b = s.operand
-    routed = 3 * b * a.chosen * a.width + b * a.chosen * 2 * a.expert_width if a.sparse else 0
-    dense = 4 * b * a.intermediate if a.sparse < a.layers else 0
-    heads = 2 * b * (a.query + 2 * a.key) + 2 * EXACT * a.query
-    stream = 2 * s.stream * a.width + EXACT * a.width
-    return stream + max(routed, dense, heads)
+    routed = 2 * b * a.chosen * a.width if a.sparse else 0
+    if a.sparse:
+        routed += 0 if s.feels("experts") else b * a.chosen * a.width
+        routed += 0 if s.feels("router") else b * a.width
+    dense = 2 * b * a.intermediate if a.sparse < a.layers else 0
+    heads = 2 * b * (a.query + 2 * a.key) + EXACT * a.query - second_half(a, s)
+    return s.stream * a.width + max(routed, dense, heads)
 
 
 def _norm(a: Architecture, s: Setting, *, feeds: bool) -> float:

@@ -82,7 +82,7 @@ class Architecture:
     def parameters(self) -> dict[str, int]:
         """Parameters by part, number. A tied head is in the embeddings."""
         dense = self.layers - self.sparse
-        bias = self.query + 2 * self.key if self.biases else 0
+        bias = self.query + 2 * self.key + self.width if self.biases else 0
         return {
             "embeddings": self.vocabulary * self.width,
             "head": 0 if self.tied else self.vocabulary * self.width,

@@ -112,7 +112,7 @@ def logits(a: Architecture, s: Setting, rows: Rows) -> Figure:
     the hidden states alone."""
     kept = max(1, rows.labelled)
     if kept > CHUNK:
-        return Figure("labelled hidden states", 2 * s.stream * kept * a.width, "bytes", "computed", f"{kept:,} tokens")
+        return Figure("labelled hidden states", s.operand * kept * a.width, "bytes", "computed", f"{kept:,} tokens")
     why = f"{kept:,} labelled tokens × {a.vocabulary:,} words in float32"
     return Figure("logits", (activations.EXACT * a.vocabulary + s.operand * a.width) * kept, "bytes", "computed", why)
 
