@@ -14,7 +14,8 @@ def check(context: Context) -> list[Finding]:
         return []
     here, wanted = context.machine.gpus(), context.recipe.launch.processes
     if not here:
-        return [Finding("note", "no GPU here: GPUs and NCCL were not tested")]
+        plan = f"`acc plan RECIPE --gpus {wanted}xH100 --nodes {context.recipe.launch.nodes}` says whether it would fit those"
+        return [Finding("note", "no GPU here: GPUs and NCCL were not tested", "", plan)]
     if context.machine.version("torch") is None:
         return [Finding("note", f"{here} GPUs here, and no torch to test them with")]
     return [*_enough(here, wanted), *_reduce(context, min(here, max(1, wanted)))]

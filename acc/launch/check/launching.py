@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 
 from acc.launch.check.context import Context
-from acc.launch.check.finding import Finding, refusals
+from acc.launch.check.finding import Finding, findings_of, refusals
+from acc.launch.launcher import accelerate_disagreements, process_disagreements
 from acc.recipe import Recipe
+from acc.recipe.slurm import Job, SlurmJobs
+
+TIME = re.compile(r"(\d+-)?\d+(:\d+){0,2}|UNLIMITED|INFINITE")
+"""A time limit as Slurm takes it: minutes, hours:minutes:seconds, days-hours…"""
 
 
 def check(context: Context) -> list[Finding]:
@@ -18,11 +24,11 @@ def check(context: Context) -> list[Finding]:
 
 
 def _processes(context: Context) -> Iterator[Finding]:
-    """Processes that a launcher has started, against the groups of the recipe and the sizes that pack planned for."""
+    """Processes that a launcher has started, against the groups and the sizes of the recipe."""
     recipe, environment = context.recipe, context.machine.environment
     if "WORLD_SIZE" not in environment or "RANK" not in environment:
         return
-    world, sequence, planned = context.world, recipe.parallel.sequence, context.planned_world
+    world, sequence = context.world, recipe.parallel.sequence
     if world % sequence:
         yield Finding(
             "error",
@@ -30,31 +36,15 @@ def _processes(context: Context) -> Iterator[Finding]:
             "parallel.sequence",
             f"Start a multiple of {sequence} processes, or set parallel.sequence to a divisor of {world}",
         )
-    elif world != planned:
-        what = f"the launcher has {world} processes, and pack shares a step over launch.nodes × launch.processes = {planned}"
-        mend = f"Set launch so that both are {world}, or start {planned}"
-        yield Finding("warning", what, "launch.processes", mend)
+        return
+    for error in process_disagreements(recipe, environment):
+        yield from findings_of(error)
 
 
-def _accelerate(context: Context) -> Iterator[Finding]:
-    """Settings of `accelerate launch` or its configuration file that the recipe decides otherwise."""
-    recipe, environment = context.recipe, context.machine.environment
-    stage = environment.get("ACCELERATE_DEEPSPEED_ZERO_STAGE")
-    if stage not in (None, "3"):
-        yield _disagrees(f"ZeRO stage {stage}", "acc trains with stage 3", "Leave --zero_stage out")
-    for name, what in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_MEGATRON_LM", "Megatron-LM")):
-        if environment.get(name, "").lower() == "true":
-            yield _disagrees(what, "acc trains with ZeRO-3", "Launch with --multi_gpu, or without")
-    precision = environment.get("ACCELERATE_MIXED_PRECISION", "no")
-    if precision not in ("no", "bf16" if recipe.model.dtype == "bfloat16" else "no"):
-        yield _disagrees(f"mixed precision {precision}", f"model.dtype is {recipe.model.dtype}", "Leave --mixed_precision out")
-    steps = environment.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "1")
-    if steps not in ("1", "auto"):
-        yield _disagrees(f"{steps} steps of accumulation", "they follow from train.global_batch", "Leave them out")
-
-
-def _disagrees(theirs: str, ours: str, mend: str) -> Finding:
-    return Finding("error", f"accelerate's settings say {theirs}, and {ours}", "environment", mend)
+def _accelerate(context: Context) -> list[Finding]:
+    """Settings of `accelerate launch` that `acc run` refuses."""
+    errors = accelerate_disagreements(context.recipe, context.machine.environment)
+    return [finding for error in errors for finding in findings_of(error)]
 
 
 def _deepspeed(recipe: Recipe) -> list[Finding]:
@@ -69,26 +59,32 @@ def _deepspeed(recipe: Recipe) -> list[Finding]:
 
 
 def _slurm(context: Context) -> Iterator[Finding]:
-    """Jobs that can't be submitted from here."""
-    asked = {"compile.executor": context.recipe.compile.executor == "slurm"}
-    for where, wanted in asked.items():
-        if wanted and context.machine.program("sbatch") is None:
-            yield Finding("warning", "there is no sbatch on this machine", where, "Start on a login node of the cluster")
-    limit = _seconds(context.recipe.compile.slurm.time)
-    if context.recipe.compile.executor == "slurm" and limit is None:
-        what = f"{context.recipe.compile.slurm.time!r} is no time limit of Slurm"
-        yield Finding("error", what, "compile.slurm.time", "Write it as 12:00:00, or 1-00:00:00 for a day")
+    """Jobs that can't be submitted from here, or that Slurm would not take."""
+    recipe, jobs = context.recipe, context.recipe.launch.slurm
+    times: dict[str, str | None] = {}
+    if recipe.compile.executor == "slurm":
+        times["compile.slurm.time"] = recipe.compile.slurm.time
+        if context.machine.program("sbatch") is None:
+            mend = "Start on a login node of the cluster, or set compile.executor: local"
+            yield Finding("warning", "there is no sbatch on this machine", "compile.executor", mend)
+    if jobs is not None:
+        from acc.launch.submit.jobs import check_jobs
+
+        yield from refusals(check_jobs, recipe)
+        times |= {f"launch.slurm.{name}time": job.time for name, job in _jobs(jobs)}
+        if jobs.template is not None and not recipe.resolve(jobs.template).is_file():
+            yield Finding(
+                "error", f"there is no file {jobs.template}", "launch.slurm.template", "Correct the path, or leave it out"
+            )
+        if context.machine.program("sbatch") is None:
+            what = "there is no sbatch on this machine: jobs can be written here (acc submit --dry-run), not given to Slurm"
+            yield Finding("note", what, "launch.slurm")
+    for where, time in times.items():
+        if time is not None and not TIME.fullmatch(time):
+            yield Finding(
+                "error", f"{time!r} is no time limit of Slurm", where, "Write it as 12:00:00, or 1-00:00:00 for a day"
+            )
 
 
-def _seconds(text: str) -> int | None:
-    """A time limit as Slurm writes it (minutes, hours:minutes:seconds, days-hours…), s; None for another text."""
-    days, dash, clock = text.rpartition("-")
-    parts = clock.split(":")
-    if not all(part.isdigit() for part in [*parts, *([days] if dash else [])]) or len(parts) > 3:
-        return None
-    numbers = [int(part) for part in parts]
-    if dash:
-        hours, minutes, seconds = [*numbers, 0, 0][:3]
-        return ((int(days) * 24 + hours) * 60 + minutes) * 60 + seconds
-    hours, minutes, seconds = [0] * (3 - len(numbers)) + numbers if len(numbers) > 1 else [0, numbers[0], 0]
-    return (hours * 60 + minutes) * 60 + seconds
+def _jobs(jobs: SlurmJobs) -> list[tuple[str, Job]]:
+    return [("", jobs), ("cpu.", jobs.cpu), ("train.", jobs.train), ("evaluate.", jobs.evaluate)]

@@ -24,6 +24,8 @@ class Machine:
     """Name of a program → its path, None where there is none."""
     gpus: Callable[[], int]
     """NVIDIA GPUs, number."""
+    gpu_kind: Callable[[], str]
+    """Kind of the GPUs, as the driver calls it; "" without one."""
     free: Callable[[Path], int]
     """Free bytes of the disk that a path is on, or will be."""
     all_reduce: Callable[[int], str | None]
@@ -32,7 +34,7 @@ class Machine:
 
 def this_machine() -> Machine:
     """The machine that this process runs on."""
-    return Machine(os.environ, installed_version, found_program, count_gpus, free_bytes, all_reduce)
+    return Machine(os.environ, installed_version, found_program, count_gpus, gpu_kind, free_bytes, all_reduce)
 
 
 def installed_version(distribution: str) -> str | None:
@@ -55,6 +57,15 @@ def count_gpus() -> int:
     if visible is None:
         return found
     return min(found, len([name for name in visible.split(",") if name.strip() not in ("", "-1")]))
+
+
+def gpu_kind() -> str:
+    """What the driver calls the first GPU ("NVIDIA H100 80GB HBM3"); "" where none can be used or it does not say."""
+    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")) if count_gpus() else ():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("Model:"):
+                return line.partition(":")[2].strip()
+    return ""
 
 
 def free_bytes(path: Path) -> int:

@@ -45,12 +45,11 @@ def _sizes(recipe: Recipe) -> Iterator[Finding]:
     """Processes, data ranks and the samples of a step."""
     launch, sequence = recipe.launch, recipe.parallel.sequence
     world = launch.nodes * launch.processes
-    says = "processes" in launch.model_fields_set or "nodes" in launch.model_fields_set
     if world % sequence:
         yield Finding(
-            "error" if says else "warning",
+            "error",
             f"launch has {launch.nodes} × {launch.processes} processes, which can't be cut into groups of {sequence}",
-            "parallel.sequence" if says else "launch.processes",
+            "launch.processes",
             f"Let launch.nodes × launch.processes be a multiple of {sequence}: pack plans a step for so many",
         )
         return

@@ -35,11 +35,20 @@ def machine(
     gpus: int = 0,
     free: float = 1e13,
     reduces: str | None = None,
+    kind: str = "",
 ) -> Machine:
     """A machine with everything that training needs but GPUs, unless said otherwise."""
     installed = {**VERSIONS, **(versions or {})}
     programs = {name: f"/usr/bin/{name}" for name in PROGRAMS if name not in without}
-    return Machine(environment or {}, installed.get, programs.get, lambda: gpus, lambda path: int(free), lambda count: reduces)
+    return Machine(
+        environment or {},
+        installed.get,
+        programs.get,
+        lambda: gpus,
+        lambda: kind,
+        lambda path: int(free),
+        lambda count: reduces,
+    )
 
 
 def good(folder: Path) -> dict[str, Any]:

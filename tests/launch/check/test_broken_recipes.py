@@ -182,6 +182,19 @@ BROKEN = [
     Broken(
         "a time limit that is none", ("'a day' is no time limit",), {"compile.executor": "slurm", "compile.slurm.time": "a day"}
     ),
+    Broken(
+        "more memory than the GPUs have",
+        ("acc plan says", "each L4"),
+        {"model.path": "Qwen/Qwen3-4B-Thinking-2507"},
+        on={"gpus": 4, "kind": "L4"},
+        level=WARNS,
+    ),
+    Broken(
+        "jobs that end before they begin",
+        ("told to end 600 s before", "launch.slurm.train.time"),
+        {"launch.slurm": {"train": {"time": "00:05:00"}}},
+    ),
+    Broken("a template that is not there", ("no file my.sbatch",), {"launch.slurm": {"template": "my.sbatch"}}),
 ]
 BY_SCHEMA = 11
 

@@ -1,0 +1,21 @@
+"""Every recipe that is shipped is left in peace on a machine that could train it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from checked import machine
+
+from acc.launch.check import check_file
+
+RECIPES = sorted((Path(__file__).parents[3] / "recipes").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("gpus", [0, 8], ids=["login node", "GPU node"])
+def test_no_error_and_no_warning_where_nothing_is_wrong(path: Path, gpus: int, tmp_path: Path) -> None:
+    on = machine(gpus=gpus, kind="NVIDIA H100 80GB HBM3" if gpus else "", environment={"TEACHER_API_KEY": "x"})
+    recipe, found = check_file(path, runs=tmp_path / "runs", offline=True, machine=on)
+    assert recipe is not None
+    assert not [str(f) for f in found if f.level != "note"]
