@@ -72,7 +72,8 @@ def main(args: argparse.Namespace) -> int:
     if args.dry_run:
         from acc.evaluate.dry_run import dry_run
 
-        print(*dry_run(recipe, compiled, list(checkpoints.values()), screen=args.screen), sep="\n")
+        for line in dry_run(recipe, compiled, list(checkpoints.values()), screen=args.screen):
+            print(line, flush=True)
         return ExitCode.OK
     from acc.evaluate.runner import Evaluation  # torch and transformers take seconds: only when they are needed
 

@@ -13,8 +13,8 @@ from acc.recipe.schema import Recipe
 
 
 def dry_run(recipe: Recipe, compiled: Path, checkpoints: list[str], *, screen: bool) -> Iterator[str]:
-    """Lines that say what would be asked of each checkpoint: who answers, how answers are drawn, the preset's choices, the rows
-    and tokens of every suite, and the commands of general tasks.
+    """Lines that say what would be asked of each checkpoint: who answers, how answers are drawn, the preset's choices, the
+    commands of general tasks, and the rows and tokens of every suite.
 
     Nothing is written. Rows from the hub are fetched, because they are counted.
 
@@ -36,16 +36,16 @@ def dry_run(recipe: Recipe, compiled: Path, checkpoints: list[str], *, screen: b
     yield f"answered by: {who}"
     drawn = f"temperature {sampling.temperature:g}, top_p {sampling.top_p:g}, top_k {sampling.top_k}"
     yield f"sampling: {drawn if sampling.temperature else 'greedy'}; answers to a question: {sampling.samples}"
-    with TemporaryDirectory() as folder:
-        chat = load_chat(recipe.student, revision=recipe.model.revision)
-        prepare_rows(recipe, Path(folder), chat)
-        for suite in suites_of(recipe, compiled, Path(folder), chat):
-            yield _suite(suite, screen=screen)
     if not screen and (evaluate.general or evaluate.commands):
         from acc.evaluate.general import dry_run_lines
 
         for checkpoint in checkpoints:
             yield from dry_run_lines(recipe, checkpoint)
+    with TemporaryDirectory() as folder:
+        chat = load_chat(recipe.student, revision=recipe.model.revision)
+        prepare_rows(recipe, Path(folder), chat)
+        for suite in suites_of(recipe, compiled, Path(folder), chat):
+            yield _suite(suite, screen=screen)
 
 
 def _suite(suite: Suite, *, screen: bool) -> str:
