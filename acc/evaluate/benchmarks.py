@@ -31,8 +31,9 @@ T = TypeVar("T")
 class Benchmark:
     """What asking and grading need to know of a benchmark.
 
-    `graded` are the columns that `grade` reads, `asked` those that `messages` and `group` read besides. `grade` gives every
-    convention by name; `quoted` are those reported for slices too, the headline first.
+    `graded` are the columns that `grade` reads, `asked` those that `messages` and `group` read besides, the last one that by
+    which a recipe chooses rows. `grade` gives every convention by name; `quoted` are those reported for slices too, the
+    headline first.
     """
 
     name: str
@@ -138,7 +139,7 @@ def _origin(entry: evaluation.Benchmark, recipe: Recipe, out: Path, generated: P
 
 def _chosen(files: Sequence[Path], entry: evaluation.Benchmark, where: str) -> list[int]:
     """The indices of the rows that `needles` and `problem_types` let through."""
-    column = "n_needles" if entry.name == "mrcr" else "problem_type"
+    column = BENCHMARKS[entry.name].asked[-1]
     wanted: Sequence[Any] = entry.needles or entry.problem_types
     values = [row[column] for _, row in _scan(files, [column])]
     there = sorted(set(values))

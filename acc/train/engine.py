@@ -51,6 +51,10 @@ def processes(recipe: Recipe, sizes: Sizes) -> Iterator[None]:
     if engine := uses_zero3(recipe, sizes):
         # Set before the state is made: without it accelerate would make the group without DeepSpeed's knowledge.
         os.environ.update(alone, ACCELERATE_USE_DEEPSPEED="true")
+        # DeepSpeed builds its CPU communication with ninja, which came with this Python, and looks for it on PATH.
+        programs = str(Path(sys.executable).parent)
+        if programs not in os.environ.get("PATH", "").split(os.pathsep):
+            os.environ["PATH"] = os.pathsep.join(filter(None, (programs, os.environ.get("PATH"))))
         timeout = timedelta(seconds=recipe.launch.timeout_s)
         # Groups that DeepSpeed makes later are made with torch's defaults: 10 minutes under NCCL.
         for name in ("default_pg_timeout", "default_pg_nccl_timeout"):
