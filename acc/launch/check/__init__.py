@@ -21,7 +21,20 @@ from acc.recipe.loading import places_of
 
 __all__ = ["FAMILIES", "check_file", "check_recipe"]
 
-FAMILIES = ("sections", "student", "files", "evaluation", "data", "template", "memory", "disk", "versions", "launching", "gpus")
+FAMILIES = (
+    "sections",
+    "student",
+    "files",
+    "servers",
+    "evaluation",
+    "data",
+    "template",
+    "memory",
+    "disk",
+    "versions",
+    "launching",
+    "gpus",
+)
 """Modules of this package, in the order of their findings."""
 
 

@@ -49,7 +49,7 @@ class Hub:
         snapshot = self.cached("model", name, revision)
         if snapshot is not None and (snapshot / file).is_file():
             return snapshot / file
-        if self.offline or not self._reachable:
+        if not self._answers(name, revision):
             return None
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of its HTTP library, whichever that is
@@ -58,6 +58,13 @@ class Hub:
             return Path(hf_hub_download(name, file, revision=revision, etag_timeout=TIMEOUT_S))
         except (OSError, ValueError, HTTPError):
             return None
+
+    def _answers(self, name: str, revision: str | None) -> bool:
+        """Whether the hub has a model and says so now: a download of what it does not have is tried for a minute."""
+        state = self.state("model", name, revision)
+        if state == "cached" and not self.offline and self._reachable:
+            state = self._ask("model", name, revision)
+        return state == "there"
 
     def _state(self, kind: Kind, name: str, revision: str | None) -> State:
         if self.cached(kind, name, revision) is not None:

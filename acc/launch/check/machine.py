@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,13 +29,15 @@ class Machine:
     """Kind of the GPUs, as the driver calls it; "" without one."""
     free: Callable[[Path], int]
     """Free bytes of the disk that a path is on, or will be."""
+    connect: Callable[[str, int], str | None]
+    """Why nothing can be connected to at a host and port; None where something listens."""
     all_reduce: Callable[[int], str | None]
     """Why an all-reduce between so many GPUs fails; None if it does not."""
 
 
 def this_machine() -> Machine:
     """The machine that this process runs on."""
-    return Machine(os.environ, installed_version, found_program, count_gpus, gpu_kind, free_bytes, all_reduce)
+    return Machine(os.environ, installed_version, found_program, count_gpus, gpu_kind, free_bytes, try_connection, all_reduce)
 
 
 def installed_version(distribution: str) -> str | None:
@@ -72,6 +75,15 @@ def free_bytes(path: Path) -> int:
     """Free bytes of the disk below the nearest folder that there is."""
     there = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
     return shutil.disk_usage(there).free
+
+
+def try_connection(host: str, port: int, *, timeout_s: float = 3.0) -> str | None:
+    """Why nothing can be connected to; None where something listens."""
+    try:
+        socket.create_connection((host, port), timeout_s).close()
+    except OSError as e:
+        return e.strerror or str(e) or type(e).__name__
+    return None
 
 
 def folder_is_writable(path: Path) -> bool:

@@ -23,9 +23,11 @@ def check(context: Context) -> list[Finding]:
 
 def _policies(context: Context) -> list[Finding]:
     """All that is sent where a source's policy does not let it."""
-    recipe, environment = context.recipe, context.machine.environment
-    found = refusals(check_policies, recipe, environment)
-    found += refusals(check_evaluation, recipe) + refusals(check_trackers, recipe, environment)
+    environment, found = context.machine.environment, []
+    for source in context.recipe.sources:  # each refusal is of the first source that it meets
+        alone = context.recipe.model_copy(update={"sources": [source]})
+        found += refusals(check_policies, alone, environment)
+        found += refusals(check_evaluation, alone) + refusals(check_trackers, alone, environment)
     return list(dict.fromkeys(found))
 
 

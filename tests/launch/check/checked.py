@@ -47,6 +47,7 @@ def machine(
         lambda: gpus,
         lambda: kind,
         lambda path: int(free),
+        lambda *_: None,
         lambda count: reduces,
     )
 

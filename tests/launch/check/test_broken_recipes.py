@@ -23,6 +23,7 @@ MINE = {
     "evaluate.server": {"start": "transformers"},
     "evaluate.commands": [{"name": "mine", "run": ["./mine"]}],
 }
+ANYWHERE = {"sources.0.policy": {"egress": ["", "teacher.example"]}, "sources.1.policy": {"egress": [""]}}
 SCORE = {"train.best": {"score": "held_out/exakt"}}
 LLAMA3 = {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e6, "factor": 4.0}}
 
@@ -131,7 +132,11 @@ BROKEN = [
     ),
     Broken("a program that is not there", ("no program ./mine",), MINE, level=WARNS),
     # Policies, keys, template.
-    Broken("a teacher that a policy forbids", ("teacher.example", "policy.egress"), {"rationale": TEACHER}),
+    Broken(
+        "a teacher that a policy forbids",
+        ("teacher.example", "policy.egress"),
+        {"rationale": TEACHER, "sources.1.policy": {"egress": ["teacher.example"]}},
+    ),
     Broken("a key that is not set", ("TEACHER_KEY is not set",), {"rationale": WITH_KEY}, level=WARNS),
     Broken(
         "control tokens in the prompt",
@@ -181,6 +186,11 @@ BROKEN = [
     Broken("Slurm without Slurm", ("no sbatch",), {"compile.executor": "slurm"}, on={"without": ("sbatch",)}, level=WARNS),
     Broken(
         "a time limit that is none", ("'a day' is no time limit",), {"compile.executor": "slurm", "compile.slurm.time": "a day"}
+    ),
+    Broken(
+        "an address that is none",
+        ("'localhost:8000/v1' is no address", "http://host:port/v1"),
+        {"rationale": {"kind": "teacher", "teacher": {"base_url": "localhost:8000/v1", "model": "m"}}, **ANYWHERE},
     ),
     Broken(
         "more memory than the GPUs have",

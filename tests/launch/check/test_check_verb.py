@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -109,11 +110,13 @@ def test_the_hub_is_asked_once_and_not_again_when_it_does_not_answer(tmp_path: P
             raise HTTPError("no route")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", answer)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: pytest.fail("downloads are tried for a minute"))
     hub = Hub({}, offline=False)
     names = ["o/there", "o/gone", "o/gated", "o/there", "o/far", "o/later"]
     states = [hub.state("dataset", name) for name in names]
     assert states == ["there", "absent", "gated", "there", "unreachable", "unreachable"]
     assert asked == ["o/there", "o/gone", "o/gated", "o/far"]
+    assert hub.file("o/model", None, "config.json") is None and len(asked) == 4
 
 
 def test_a_repository_that_is_not_there_is_an_error_and_a_hub_that_is_not_a_warning(
@@ -124,6 +127,19 @@ def test_a_repository_that_is_not_there_is_an_error_and_a_hub_that_is_not_a_warn
         monkeypatch.setattr(Hub, "state", lambda self, *_, said=state: said)
         assert main(["check", path, "--runs", str(tmp_path)]) == code
         assert f"acc check: {level}: {path}:5 sources.0.hub.dataset: the hub" in capsys.readouterr().err
+
+
+def test_a_server_that_does_not_listen_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        teacher = {"kind": "teacher", "teacher": {"base_url": f"http://127.0.0.1:{port}/v1", "model": "m"}}
+        path = written(tmp_path, rationale=teacher)
+        for listens in (False, True):
+            if listens:
+                listening.listen()
+            assert main(["check", path, "--runs", str(tmp_path)]) == ExitCode.OK
+            assert ("rationale.teacher.base_url: nothing answers at" in capsys.readouterr().err) is not listens
 
 
 def test_processes_that_fail_or_hang_are_told_and_none_is_left() -> None:
