@@ -14,6 +14,7 @@ from acc.evaluate.scoring import COSTS
 from acc.launch.check.context import Context
 from acc.launch.check.finding import Finding, refusals
 from acc.recipe import Recipe
+from acc.recipe.evaluation import Benchmark
 from acc.recipe.where import check_inline, check_watch
 from acc.train.rope import apply_rope
 
@@ -107,13 +108,21 @@ def _lengths(context: Context) -> Iterator[Finding]:
                 f"{where}.max_new_tokens",
                 "Lower it, or set model.rope",
             )
-        elif entry.max_prompt_tokens is not None and entry.max_prompt_tokens > room:
-            what = f"rows with a prompt over {room:,} tokens are skipped and counted: the window is {window:,}"
-            yield Finding("note", what, f"{where}.max_prompt_tokens")
+        elif (most := longest_prompt(entry)) is not None and most > room:
+            what = f"rows of up to {most:,} tokens are asked for, and those over {room:,} are skipped: the window is {window:,}"
+            yield Finding("warning", what, where, "Set model.rope, lower max_new_tokens, or ask for shorter rows")
     held_out = recipe.evaluate.held_out
     if held_out is not None and context.longest + held_out.max_new_tokens > window:
         what = f"questions over {window - held_out.max_new_tokens:,} tokens are skipped and counted: the window is {window:,}"
         yield Finding("note", what, "evaluate.held_out")
+
+
+def longest_prompt(entry: Benchmark) -> int | None:
+    """The longest prompt that a benchmark's entry asks for, tokens; None where it sets no limit."""
+    if entry.synthetic is not None:
+        return entry.synthetic.tokens
+    limits = [limit for limit in (entry.max_prompt_tokens, entry.max_bin_tokens) if limit is not None]
+    return min(limits) if limits else None
 
 
 def _programs(context: Context) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from acc.errors import UserError
 from acc.evaluate.configuration import window_of
 from acc.launch.check.config import Configuration, Student, read_student
 from acc.launch.check.context import Context
+from acc.launch.check.evaluation import longest_prompt
 from acc.launch.check.finding import Finding, findings_of, refusals
 from acc.launch.plan.architecture import architecture_from
 from acc.recipe import Recipe
@@ -73,10 +74,16 @@ def _window(context: Context, student: Student) -> list[Finding]:
             ]
         return found
     native = window_of(student.raw)
-    if recipe.model.rope is not None and native is not None and longest <= native:
+    if recipe.model.rope is not None and native is not None and longest <= native and _evaluates_within(recipe, native):
         what = f"RoPE is scaled, though the longest sample ({longest:,} tokens) fits the native window of {native:,}"
         return [Finding("warning", what, "model.rope", "Leave it out: scaling changes the model at every length")]
     return []
+
+
+def _evaluates_within(recipe: Recipe, window: int) -> bool:
+    """Whether every benchmark's prompts and answers fit a window."""
+    asked = [(longest_prompt(entry), entry.max_new_tokens) for entry in recipe.evaluate.benchmarks]
+    return all(prompt is not None and prompt + answer <= window for prompt, answer in asked)
 
 
 def _adapters(recipe: Recipe, student: Student) -> list[Finding]:

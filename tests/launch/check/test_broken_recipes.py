@@ -188,6 +188,12 @@ BROKEN = [
         "a time limit that is none", ("'a day' is no time limit",), {"compile.executor": "slurm", "compile.slurm.time": "a day"}
     ),
     Broken(
+        "rows longer than the window",
+        ("up to 131,072 tokens are asked for", "over 129,024 are skipped"),
+        {"evaluate.benchmarks.0": {"name": "mrcr", "hub": {"dataset": "openai/mrcr"}, "max_bin_tokens": 131072}},
+        level=WARNS,
+    ),
+    Broken(
         "an address that is none",
         ("'localhost:8000/v1' is no address", "http://host:port/v1"),
         {"rationale": {"kind": "teacher", "teacher": {"base_url": "localhost:8000/v1", "model": "m"}}, **ANYWHERE},
@@ -227,6 +233,12 @@ def test_what_is_broken_is_named_with_its_mend(broken: Broken, tmp_path: Path) -
 
 def test_a_good_recipe_has_neither_errors_nor_warnings(tmp_path: Path) -> None:
     assert not [f for f in check(tmp_path, good(tmp_path)) if f.level != "note"]
+
+
+def test_scaling_that_only_the_evaluation_needs_is_left_in_peace(tmp_path: Path) -> None:
+    long = {"name": "mrcr", "hub": {"dataset": "openai/mrcr"}, "max_bin_tokens": 131072}
+    recipe = changed(good(tmp_path), {"evaluate.benchmarks.0": long, "model.rope": {"factor": 2.0}})
+    assert not [f for f in check(tmp_path, recipe) if f.level != "note"]
 
 
 def test_everything_that_is_wrong_is_said_in_one_run(tmp_path: Path) -> None:
