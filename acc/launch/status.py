@@ -88,8 +88,8 @@ def _job(folder: Path, name: str, job: str, state: JobState | None) -> JobStatus
         last = attempt == tried[-1]
         said.append("" if last and running else ending(attempt, state if last else None))
     now = state.state.lower() if state else _noted(tried)
-    # Pending with a reason of its own: what it waits for. One that has ended says it in `endings`.
-    return JobStatus(name, job, now, state.reason if state and state.is_active else "", said, str(logs))
+    # What it waits for, or why it never began; one that began says in `endings` why it ended.
+    return JobStatus(name, job, now, state.reason if state and (state.is_active or not tried) else "", said, str(logs))
 
 
 def _noted(tried: list[Path]) -> str:

@@ -72,7 +72,8 @@ class SlurmJobs(Job):
     container: Container | None = None
     """Run in a container; None runs Python as it is."""
     signal_before_s: Positive = 600
-    """How long before its time limit a job is told to save and end, s; longer than a step and a checkpoint take."""
+    """How long before its time limit a job is told to save and end, s; longer than a step, a checkpoint and an
+    evaluation inline take."""
     restarts: Count = 2
     """How often a job that crashed or hung is started again, number; a time limit or a lost node does not count, and what a
     user must mend is never started again."""

@@ -44,6 +44,7 @@ def packed(folder: Path) -> Path:
 
 
 @pytest.mark.processes
+@pytest.mark.timeout(600)
 def test_two_processes_pass_from_the_longest_rows_to_an_answer(tmp_path: Path) -> None:
     done = run(tmp_path, "--set", "launch.processes=2", "--set", "launch.threads=1", "--set", "parallel.sequence=2")
     assert done.returncode == 0, done.stdout + done.stderr

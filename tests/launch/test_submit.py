@@ -78,7 +78,7 @@ def test_without_jobs_for_evaluation_there_are_two_scripts(tmp_path: Path) -> No
     assert list(found) == ["prepare", "train", "smoke"] and "submit_evaluations" not in found["train"]
 
 
-PYXIS = "--container-image=acc.sqsh --no-container-mount-home --container-mounts=/data:/data bash -c"
+PYXIS = "--container-image=acc.sqsh --container-mounts=/data:/data bash -c"
 APPTAINER = "apptainer exec --nv --bind /data:/data acc.sqsh bash -c"
 
 

@@ -99,8 +99,9 @@ class FakeRun:
     def begun(self) -> list[str]:
         return [line for line in self.calls() if not line.endswith("done")]
 
-    def watch(self, *, once: bool = False) -> ExitCode:
-        return watch(parsed(eval_cli, "--watch", str(self.folder), *(["--once"] if once else [])))
+    def watch(self, *, once: bool = False, step: int | None = None) -> ExitCode:
+        asked = [*(["--once"] if once else []), *(["--step", str(step)] if step is not None else [])]
+        return watch(parsed(eval_cli, "--watch", str(self.folder), *asked))
 
     def log(self) -> list[tuple[int, str]]:
         lines = (self.folder / "train" / "log.jsonl").read_text().splitlines()
@@ -135,6 +136,16 @@ def test_once_evaluates_what_is_there_and_another_time_only_what_is_new(fake: Fa
     (fake.folder / "train" / "checkpoint-30").mkdir()
     fake.watch(once=True)
     assert fake.begun() == ["0 full", "10 full", "20 full"], "a folder without its marker is no checkpoint"
+
+
+def test_a_job_of_one_checkpoint_evaluates_it_alone_and_before_it_the_base(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeRun(tmp_path / "fake", monkeypatch, screen=2)
+    fake.save(10, 20, over=True)
+    for step in (10, 0, 20, 10):
+        assert fake.watch(once=True, step=step) == ExitCode.OK
+    assert fake.begun() == ["0 screen", "10 screen", "0 full", "20 screen", "20 full"]
 
 
 def test_it_waits_for_checkpoints_and_ends_with_the_training(fake: FakeRun) -> None:

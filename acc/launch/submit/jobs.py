@@ -185,7 +185,7 @@ def _inside(slurm: SlurmJobs) -> str:
     if container is None:
         return ""
     if container.runtime == "pyxis":
-        words = [f"--container-image={container.image}", "--no-container-mount-home"]
+        words = [f"--container-image={container.image}"]
         words += [f"--container-mounts={','.join(container.mounts)}"] if container.mounts else []
     else:
         binds = [word for mount in container.mounts for word in ("--bind", mount)]
