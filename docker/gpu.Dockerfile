@@ -10,14 +10,16 @@ WORKDIR /src
 COPY .ci/constraints.txt ./
 # torch first: what is compiled below is compiled against it. Its wheel is of the CUDA version that the base image has.
 RUN /opt/acc/venv/bin/pip install --no-cache-dir -c constraints.txt torch numpy ninja setuptools wheel packaging psutil
-# DeepSpeed with the operators that acc's recipes use, compiled here and not at the first step of every node: CPU Adam
-# (parallel.offload: [optimizer]), fused Adam, and the flattening of parameters. The others stay uncompiled.
-ARG CUDA_ARCHITECTURES="8.0;9.0"
+# DeepSpeed with the operators that acc uses compiled here, not at the first step of every node: CPU Adam (parallel.offload:
+# [optimizer]) and the flattening of parameters. AdamW on the GPU is torch's. A building machine has no GPU, so it is told of one.
 ARG JOBS=8
-RUN TORCH_CUDA_ARCH_LIST="$CUDA_ARCHITECTURES" MAX_JOBS="$JOBS" DS_BUILD_OPS=0 DS_BUILD_CPU_ADAM=1 DS_BUILD_FUSED_ADAM=1 DS_BUILD_UTILS=1 \
+RUN DS_ACCELERATOR=cuda MAX_JOBS="$JOBS" DS_BUILD_OPS=0 DS_BUILD_CPU_ADAM=1 DS_BUILD_UTILS=1 \
     /opt/acc/venv/bin/pip install --no-cache-dir --no-build-isolation --no-binary deepspeed -c constraints.txt deepspeed
 ARG FLASH_ATTN=2.8.3.post2
-RUN MAX_JOBS="$JOBS" /opt/acc/venv/bin/pip install --no-cache-dir --no-build-isolation -c constraints.txt "flash-attn==$FLASH_ATTN"
+# A100 and H100.
+ARG CUDA_ARCHITECTURES="80;90"
+RUN FLASH_ATTN_CUDA_ARCHS="$CUDA_ARCHITECTURES" MAX_JOBS="$JOBS" \
+    /opt/acc/venv/bin/pip install --no-cache-dir --no-build-isolation -c constraints.txt "flash-attn==$FLASH_ATTN"
 ARG LIGER_KERNEL=0.8.5
 COPY pyproject.toml README.md LICENSE ./
 COPY acc acc

@@ -10,10 +10,12 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from proofs.clean_root import CleanRoot
+from typing import TYPE_CHECKING
 
 from acc.errors import UserError
+
+if TYPE_CHECKING:
+    from proofs.clean_root import CleanRoot
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The README's two commands on a fresh machine: a Debian with Python, git and g++ and nothing else, a new user, a clone."""
+"""The README's two commands on a fresh machine: a Debian with what it asks for and nothing else, a new user, a clone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proofs.clean_root import CleanRoot
 from acc.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("python3", "python3-venv", "g++", "git")
+PACKAGES = ("python3-dev", "python3-venv", "g++", "git")
 """What the README asks for, by Debian's names."""
 USER = "newcomer"
 STEPS = {
