@@ -10,9 +10,9 @@ from acc.launch.check.config import Configuration, Student, read_student
 from acc.launch.check.context import Context
 from acc.launch.check.evaluation import longest_prompt
 from acc.launch.check.finding import Finding, findings_of, refusals
-from acc.launch.plan.architecture import architecture_from
+from acc.launch.plan.architecture import Architecture, architecture_from
 from acc.recipe import Recipe
-from acc.train.capabilities import check_capabilities
+from acc.train.capabilities import STUDENTS, check_capabilities
 from acc.train.parallel import Sizes
 from acc.train.rope import apply_rope, check_window
 
@@ -38,11 +38,17 @@ def check(context: Context) -> list[Finding]:
         return found
     config = student.configuration()
     found += refusals(check_capabilities, config)
+    if config.model_type in STUDENTS:
+        found += [replace(f, where=f"model.path {f.where}") for f in refusals(_numbers, recipe, student, level="warning")]
     found += _heads(recipe, config)
     found += _window(context, student)
     found += _adapters(recipe, student)
     found += _dropout(recipe, config)
     return found + _experts(recipe, student)
+
+
+def _numbers(recipe: Recipe, student: Student) -> Architecture:
+    return architecture_from(student.raw, name=recipe.model.path)
 
 
 def _heads(recipe: Recipe, config: Configuration) -> list[Finding]:
@@ -91,9 +97,9 @@ def _adapters(recipe: Recipe, student: Student) -> list[Finding]:
     if recipe.lora is None:
         return []
     try:
-        numbers = architecture_from(student.raw, name=recipe.model.path)
+        numbers = _numbers(recipe, student)
     except UserError:
-        return []  # no student of ours: `check_capabilities` has said so
+        return []  # said already
     lacks = {"experts", "router"} if not numbers.sparse else {"mlp"} if numbers.sparse == numbers.layers else set()
     return [
         Finding(

@@ -78,6 +78,7 @@ BROKEN = [
     # The student.
     Broken("no such student", ("no folder", "nowhere"), {"model.path": "./nowhere"}),
     Broken("an unknown kind of model", ("gpt2 models were not shown", "llama"), config={"model_type": "gpt2"}),
+    Broken("half a config.json", ("config.json has no vocab_size",), config={"vocab_size": None}, level=WARNS),
     Broken("quantised weights", ("quantised", "bfloat16"), config={"quantization_config": {"bits": 4}}),
     Broken("linear attention", ("linear_attention layers",), config={"layer_types": ["linear_attention"] * 3}),
     Broken("sliding windows", ("sliding_attention",), config={"use_sliding_window": True, "sliding_window": 512}),
