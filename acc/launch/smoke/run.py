@@ -240,7 +240,8 @@ class Smoke:
         return f"{found[1]} run what was asked" if found else "training runs as asked"
 
     def _planned(self) -> float | str:
-        """The plan's peak of a GPU, GB; a sentence where there is no plan."""
+        """What the plan has allocated on a GPU at the peak, GB: without the context, NCCL and gaps, which torch does not count.
+        A sentence where there is no plan."""
         from acc.launch.plan import gpus_of, plan_of
 
         name = subprocess.run(
@@ -250,7 +251,7 @@ class Smoke:
             plan = plan_of(self.small, gpus_of(f"{self.small.launch.processes}x{name[0] if name else ''}"), runs=self.runs)
         except UserError as e:
             return e.what
-        return plan.memory.peak / 1e9
+        return (plan.memory.peak - sum(figure.value for figure in plan.memory.fixed)) / 1e9
 
 
 def _memory() -> float:
