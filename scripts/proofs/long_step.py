@@ -1,7 +1,7 @@
 """One training step on a row of 131,072 tokens in two processes: ZeRO-3, and the row shared by Ulysses.
 
-Time and memory are predicted first, by arithmetic and one matrix product, and printed; then the step is taken. Nothing is
-fitted afterwards.
+Time and memory are predicted first, by the arithmetic of `acc plan` and one matrix product, and printed; then the step is
+taken. Nothing is fitted afterwards.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ import tempfile
 import time
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from acc.recipe import Recipe
 
 TOKENS, DOCUMENTS, PROCESSES, VOCABULARY = 131_072, 8, 2, 8192
 WIDTHS = {"hidden_size": 256, "num_hidden_layers": 2, "head_dim": 32, "num_experts_per_tok": 2, "moe_intermediate_size": 128}
@@ -23,7 +26,7 @@ SECONDS = 12 * 60
 def prove() -> bool:
     """Print the prediction and what the step cost; say whether it went through and was foreseen."""
     from proofs.measured import measure
-    from proofs.small_training import make_pack, make_student, uneven
+    from proofs.small_training import make_pack, make_recipe, make_student, uneven
     from transformers import AutoConfig
 
     lengths = uneven(TOKENS, DOCUMENTS)
@@ -34,7 +37,7 @@ def prove() -> bool:
         config = AutoConfig.from_pretrained(folder / "student")
         print(f"  {TOKENS:,} tokens in {DOCUMENTS} documents of {min(lengths):,} to {max(lengths):,}, {PROCESSES} processes")
         seconds = predict_seconds(config, lengths)
-        parts = predict_bytes(config)
+        parts = predict_bytes(make_recipe(folder / "student", threads=1, sequence=PROCESSES))
         print("  predicted memory of a process above the loaded model's, MB:")
         for what, size in parts.items():
             print(f"    {what:<34} {size / 1e6:8,.0f}")
@@ -59,27 +62,16 @@ def predict_seconds(config: Any, lengths: list[int]) -> float:
     return work / speed
 
 
-def predict_bytes(config: Any) -> dict[str, float]:
-    """What float32 training holds in each process, bytes."""
-    c, tokens = config, TOKENS / PROCESSES
-    query, key = c.num_attention_heads * c.head_dim, c.num_key_value_heads * c.head_dim
-    expert = 3 * c.hidden_size * c.moe_intermediate_size
-    layer = c.num_experts * (expert + c.hidden_size) + 2 * c.hidden_size * (query + key)
-    parameters = 2 * c.vocab_size * c.hidden_size + c.num_hidden_layers * layer
-    # Floats a token that one layer keeps for its backward pass, and about a third more that are in flight during it: inputs
-    # and outputs of both norms; query, key and value as projected, normed, rotated and exchanged; the attention's output,
-    # exchanged; each chosen expert's input, gate and up, activation, product, output and share.
-    attention = 9 * query + 8 * key
-    experts = c.num_experts_per_tok * (3 * c.hidden_size + 4 * c.moe_intermediate_size)
-    kept = 6 * c.hidden_size + attention + experts + 3 * c.num_experts
-    return {
-        "gradients, weights, two moments": 16 * parameters / PROCESSES,
-        "inputs of every layer": 4 * tokens * c.hidden_size * c.num_hidden_layers,
-        "one layer, forward and backward": 4 * tokens * kept * 4 / 3,
-        "last hidden states, gradient": 2 * 4 * tokens * c.hidden_size,
-        "logits of a chunk, twice": 2 * 4 * 1024 * c.vocab_size,
-        "gathered embeddings and head": 2 * 4 * c.vocab_size * c.hidden_size,
-    }
+def predict_bytes(recipe: Recipe) -> dict[str, float]:
+    """What `acc plan` says that each process holds at the largest moment of a step, bytes; the weights are there before."""
+    from acc.launch.plan.architecture import architecture_of
+    from acc.launch.plan.memory import Rows, memory_of
+    from acc.launch.plan.setting import setting_of
+
+    setting = setting_of(recipe, PROCESSES, gpu=False)
+    plan = memory_of(architecture_of(recipe), setting, Rows(TOKENS, TOKENS // 100 + 1), processes=PROCESSES)
+    states = [f for f in plan.states if f.name != "weights"]
+    return {f.name: f.value for f in (*states, *plan.largest.parts)}
 
 
 def foreseen(what: str, predicted: float, found: float) -> bool:

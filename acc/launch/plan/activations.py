@@ -17,22 +17,23 @@ NUMBER = 8
 
 def attention(a: Architecture, s: Setting) -> float:
     """Input norm, projections, norms of the heads, attention, output projection."""
-    b, mine, adapted = s.operand, s.learns("attention"), "attention" in s.adapted
+    b, adapted = s.operand, "attention" in s.adapted
     repeated = max(1.0, s.sequence / a.key_heads)
-    kept = _norm(a, s, feeds=s.feels("attention"))
+    kept = _norm(a, s, feeds=3 * s.feels("attention"))
     if a.normed_heads:
         kept += EXACT * (a.query + a.key + a.heads + a.key_heads) + (b * (a.query + a.key) if s.learns("norms") else 0)
     kept += b * (a.query + 2 * a.key * repeated)
     kept += EXACT * a.heads + b * a.query
-    if (mine or adapted) and not (s.at_once and s.sequence == 1):
+    if s.feels("attention") and not (s.at_once and s.sequence == 1):
         kept += b * a.query
     return kept + (4 * b * s.rank if adapted else 0)
 
 
 def experts(a: Architecture, s: Setting) -> float:
-    """Norm, router and experts of a sparse layer: each token's rows are copied for every expert that it goes to."""
-    b, k = s.operand, a.chosen
-    kept = _norm(a, s, feeds=s.feels("router"))
+    """Norm, router and experts of a sparse layer: each token's rows are copied for every expert that it goes to. Their grouped
+    products take the weights' own type, whatever autocast says."""
+    b, k = s.weight, a.chosen
+    kept = _norm(a, s, feeds=int(s.feels("router")))
     kept += EXACT * (a.experts + k + 1) + 4 * NUMBER * k
     kept += k * b * (2 * a.expert_width + a.expert_width + 1 + a.width)
     if s.feels("experts"):
@@ -43,7 +44,7 @@ def experts(a: Architecture, s: Setting) -> float:
 def mlp(a: Architecture, s: Setting) -> float:
     """Norm and MLP of a dense layer."""
     b = s.operand
-    kept = _norm(a, s, feeds=s.feels("mlp")) + 3 * b * a.intermediate
+    kept = _norm(a, s, feeds=2 * s.feels("mlp")) + 3 * b * a.intermediate
     if s.feels("mlp"):
         kept += b * a.intermediate
     return kept + (3 * b * s.rank if "mlp" in s.adapted else 0)
@@ -84,16 +85,17 @@ def gradients(a: Architecture, s: Setting) -> float:
     """Most that the passes of one layer hold beside what is kept, bytes a token: the experts' (or the MLP's) rows twice, with
     what frozen weights need in the forward pass only; or gradients of query, key and value, when what the MLP kept is freed."""
     b = s.operand
-    routed = 2 * b * a.chosen * a.width if a.sparse else 0
+    routed = 2 * s.weight * a.chosen * a.width if a.sparse else 0
     if a.sparse:
-        routed += 0 if s.feels("experts") else b * a.chosen * a.width
+        routed += 0 if s.feels("experts") else s.weight * a.chosen * a.width
         routed += 0 if s.feels("router") else b * a.width
     dense = 2 * b * a.intermediate if a.sparse < a.layers else 0
     heads = 2 * b * (a.query + 2 * a.key) + EXACT * a.query - second_half(a, s)
     return s.stream * a.width + max(routed, dense, heads)
 
 
-def _norm(a: Architecture, s: Setting, *, feeds: bool) -> float:
-    """A norm's input in float32 with its scale, the normed input of its weight, and the output that products take."""
+def _norm(a: Architecture, s: Setting, *, feeds: int) -> float:
+    """A norm's input in float32 with its scale, the normed input of its weight, and the output that products take: one that
+    `feeds` products share, or a cast for each of them."""
     normed = s.stream * a.width if s.learns("norms") else 0
-    return EXACT * (a.width + 1) + normed + (s.operand * a.width if feeds else 0)
+    return EXACT * (a.width + 1) + normed + s.operand * a.width * (feeds if s.casts else min(feeds, 1))

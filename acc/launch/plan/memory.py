@@ -101,8 +101,10 @@ def saved(a: Architecture, s: Setting, rows: Rows) -> list[Figure]:
         name, why = "saved activations", f"{each / 1e3:,.0f} KB a token × {tokens:,.0f} tokens of this GPU"
         kept = each * tokens + a.sparse * activations.merged(a, s) + _cast_weights(a, s)
     around = activations.around(a, s) * tokens
+    held = [Figure("experts that autograd holds", _held(a, s), "bytes", "computed", "gathered, until their backward pass")]
     return [
         Figure(name, kept, "bytes", "computed", why),
+        *(held if _held(a, s) else []),
         Figure("inputs, RoPE, last norm", around, "bytes", "computed", f"{activations.around(a, s) / 1e3:.1f} KB a token"),
     ]
 
@@ -167,11 +169,20 @@ def optimizer_moment(a: Architecture, s: Setting) -> Moment:
     return Moment("the optimizer's step", [Figure("gradients in float32", each * group, "bytes", "computed", why)])
 
 
+def _held(a: Architecture, s: Setting) -> float:
+    """Experts are multiplied by a view of their weights, and what autograd saves of it keeps them from being freed: without
+    gradient checkpointing all that were gathered stay from the forward to the backward pass."""
+    if s.checkpointing or not s.zero3 or (s.world == 1 and not s.offload) or "experts" in s.adapted:
+        return 0.0
+    return float(s.weight * a.parameters["experts"])
+
+
 def _gathered(a: Architecture, s: Setting) -> list[Figure]:
     """Whole parameters that ZeRO-3 has fetched: what is in use, and ahead of it up to its limit and one block more."""
     if not s.zero3 or (s.world == 1 and not s.offload):
         return []
-    live = min(a.total + (trained(a, s) if s.adapted else 0), s.live + a.gathered_at_once)
+    others = a.total + (trained(a, s) if s.adapted else 0) - _held(a, s) / s.weight
+    live = min(others, s.live + a.gathered_at_once)
     why = "stage3_max_live_parameters and the largest block, or all there are"
     return [Figure("gathered weights", s.weight * live, "bytes", "computed", why)]
 
@@ -190,5 +201,5 @@ def _cast_weights(a: Architecture, s: Setting) -> float:
     """16-bit copies of float32 weights that autocast makes: of one layer with gradient checkpointing, else of all."""
     if not s.casts:
         return 0.0
-    inside = a.total - a.parameters["embeddings"] - a.parameters["head"]
+    inside = a.parameters["attention"] + a.parameters["mlp"] + a.parameters["router"]
     return float(s.operand * inside / (a.layers if s.checkpointing else 1))

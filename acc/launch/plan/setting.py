@@ -72,8 +72,9 @@ class Setting:
         return not self.adapted and (part != "router" or self.router)
 
     def feels(self, part: str) -> bool:
-        """Whether a part's input must be kept: its weights are trained, or adapters beside them."""
-        return self.learns(part) or part in self.adapted
+        """Whether a part's input must be kept: its weights are trained, or adapters beside them; or DeepSpeed's own linear
+        function runs, which keeps the input of frozen weights too. Experts have none of those."""
+        return self.learns(part) or part in self.adapted or (self.zero3 and part != "experts")
 
 
 def setting_of(recipe: Recipe, world: int, *, gpu: bool = True) -> Setting:

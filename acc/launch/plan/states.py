@@ -9,7 +9,7 @@ from acc.launch.plan.setting import Setting, trained
 MOMENTS = 8
 """AdamW's two float32 moments of a trained parameter, bytes."""
 MASTER = 4
-"""The float32 copy of a trained parameter that has 16 bits, bytes."""
+"""The float32 copy of a trained parameter, bytes; DeepSpeed makes it of float32 weights too."""
 
 
 def device_states(a: Architecture, s: Setting) -> list[Figure]:
@@ -49,7 +49,7 @@ def host_states(a: Architecture, s: Setting, processes: int) -> list[Figure]:
 
 
 def _optimizer(s: Setting) -> int:
-    return MOMENTS + (MASTER if s.weight < MASTER else 0)
+    return MOMENTS + (MASTER if s.zero3 else 0)
 
 
 def _bytes(name: str, value: float, why: str) -> Figure:

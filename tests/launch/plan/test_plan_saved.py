@@ -9,9 +9,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from acc.launch.plan.activations import all_layers, around, merged
 from acc.launch.plan.architecture import Architecture, architecture_from
 from acc.launch.plan.extent import Extent
+from acc.launch.plan.memory import Rows
+from acc.launch.plan.memory import saved as kept_bytes
 from acc.launch.plan.setting import Setting, adapters
 from acc.launch.plan.speed import flops_of
 from acc.train.adapters import MODULES, PARAMETERS
@@ -52,12 +53,13 @@ def make(kind: str, **others: Any) -> tuple[Any, Architecture]:
     return model, architecture_from(config.to_dict(), name=kind)
 
 
-def setting(*, half: bool = False, adapted: tuple[str, ...] = ()) -> Setting:
+def setting(kind: str = "float32", *, adapted: tuple[str, ...] = ()) -> Setting:
+    """`kind`: float32, bfloat16 (weights in it, as under ZeRO-3) or autocast (float32 weights, cast for each product)."""
     return Setting(
         world=1,
         sequence=1,
-        zero3=True,
-        half=half,
+        zero3=kind == "bfloat16",
+        half=kind != "float32",
         at_once=False,
         checkpointing=False,
         adapted=adapted,
@@ -80,7 +82,7 @@ def with_adapters(model: Any, targets: tuple[str, ...]) -> Any:
     return get_peft_model(model, config, autocast_adapter_dtype=False)
 
 
-def saved(model: Any) -> int:
+def saved(model: Any, *, autocast: bool) -> int:
     """Bytes of the storages that a forward pass over two documents saves, parameters apart."""
     parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
     held: dict[int, torch.Tensor] = {}
@@ -92,30 +94,32 @@ def saved(model: Any) -> int:
 
     positions = torch.cat([torch.arange(128), torch.arange(64)])[None]
     fed = {"input_ids": torch.randint(0, 97, (1, TOKENS)), "position_ids": positions}
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+    hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x)
+    with hooks, torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         model(**fed, documents=documents_at(bounds_of(positions[0])), use_cache=False, logits_to_keep=torch.tensor([5]))
     return sum(x.untyped_storage().nbytes() for x in held.values())
 
 
 @pytest.mark.parametrize(
-    ("kind", "half", "targets"),
+    ("kind", "how", "targets"),
     [
-        ("qwen3_moe", False, ()),
-        ("qwen3_moe", True, ()),
-        ("qwen3_moe", True, ("attention",)),
-        ("qwen3_moe", False, ("attention", "experts")),
-        ("qwen3", False, ()),
-        ("qwen3", True, ("attention", "mlp")),
-        ("llama", True, ()),
+        ("qwen3_moe", "float32", ()),
+        ("qwen3_moe", "bfloat16", ()),
+        ("qwen3_moe", "autocast", ()),
+        ("qwen3_moe", "float32", ("attention",)),
+        ("qwen3_moe", "float32", ("attention", "experts")),
+        ("qwen3", "float32", ("attention", "mlp")),
+        ("qwen3", "autocast", ("attention",)),
+        ("llama", "bfloat16", ()),
     ],
 )
-def test_layers_keep_what_is_planned(kind: str, half: bool, targets: tuple[str, ...]) -> None:
+def test_layers_keep_what_is_planned(kind: str, how: str, targets: tuple[str, ...]) -> None:
     register()
     model, a = make(kind)
-    model = with_adapters(model.to(torch.bfloat16 if half else torch.float32), targets).train()
-    s = setting(half=half, adapted=targets)
-    planned = (all_layers(a, s) + around(a, s) - BATCH) * TOKENS + a.sparse * merged(a, s)
-    assert planned == pytest.approx(saved(model), rel=0.01)
+    model = with_adapters(model.to(torch.bfloat16 if how == "bfloat16" else torch.float32), targets).train()
+    s = setting(how, adapted=targets)
+    planned = sum(f.value for f in kept_bytes(a, s, Rows(TOKENS, 0))) - BATCH * TOKENS
+    assert planned == pytest.approx(saved(model, autocast=how == "autocast"), rel=0.01)
 
 
 @pytest.mark.parametrize(
