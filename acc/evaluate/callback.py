@@ -35,7 +35,8 @@ class CheckpointEvaluation(TrainerCallback):
 
     def __init__(self, recipe: Recipe, compiled: Path, out: Path, checkpoints: Path) -> None:
         self.recipe, self.compiled, self.out, self.checkpoints = recipe, compiled, out, checkpoints
-        self._asked = recipe if recipe.evaluate.where == "inline" else _likelihood_alone(recipe)
+        inline = recipe if recipe.evaluate.measures_something else None
+        self._asked = inline if recipe.evaluate.where == "inline" else _likelihood_alone(recipe)
         self._log: Log | None = None
         self._likelihood: Likelihood | None = None
         self._evaluation: Evaluation | None = None
