@@ -22,15 +22,18 @@ LOGGED = (
     (r"CUDA out of memory|torch\.(cuda\.)?OutOfMemoryError|CUDA_ERROR_OUT_OF_MEMORY", "out of GPU memory"),
     (r"[Oo]ut.of.memory|oom.kill|Cannot allocate memory|MemoryError", "out of memory on a node"),
     (r"No space left on device|Disk quota exceeded", "the disk is full"),
-    (r"DUE TO TIME LIMIT", SLURM["TIMEOUT"]),
-    (r"DUE TO NODE FAILURE|Node failure", "a node failed"),
-    (r"DUE TO PREEMPTION", "another job took its nodes"),
-    (r"DUE TO JOB REQUEUE", "it was queued again (scontrol requeue)"),
     (r"^watchdog: ", "a step hung (watchdog); train/stacks-*.txt say where"),
-    (r"CANCELLED AT", "it was cancelled"),
     (r"NCCL error|ncclRemoteError|Connection (closed|reset) by peer|Watchdog caught collective", "processes lost each other"),
 )
 """What a log holds → what it means; the first that is found counts."""
+SCHEDULER = (
+    ("DUE TO TIME LIMIT", SLURM["TIMEOUT"]),
+    ("DUE TO NODE FAILURE", SLURM["NODE_FAIL"]),
+    ("DUE TO PREEMPTION", SLURM["PREEMPTED"]),
+    ("DUE TO JOB REQUEUE", "it was queued again (scontrol requeue)"),
+    ("CANCELLED AT", "it was cancelled"),
+)
+"""What Slurm writes where it ends a whole job → what it means; also where the job's script asked to be queued again."""
 SENTENCE = re.compile(r"^acc [a-z]+: .+")
 TAIL = 200_000
 """Bytes of a log's end that are read."""
@@ -53,7 +56,7 @@ def ending(attempt: Path, state: JobState | None = None) -> str:
         attempt: the folder of its logs.
         state: of the job, where this is its last attempt.
     """
-    codes, text = ended(attempt), _logs(attempt)
+    codes, text, script = ended(attempt), _logs(attempt), _script_code(attempt)
     if ExitCode.USER in codes:
         said = [line for line in text.splitlines() if SENTENCE.match(line)]
         return said[-1] if said else "a mistake that the log names"
@@ -65,18 +68,35 @@ def ending(attempt: Path, state: JobState | None = None) -> str:
         if found := re.search(pattern, text, re.MULTILINE):
             # Stacks and notes that a run survived do not count: only that of one that did not end well.
             return "" if codes == {0} else f"{meaning}: {_line(text, found.start())}"
-    if state is not None and state.state == "CANCELLED":
+    if script is None and (words := _scheduler(attempt)):
+        return next((meaning for said, meaning in SCHEDULER if said in words), "")
+    if script is None and state is not None and state.state == "CANCELLED":
         return "it was cancelled"
-    if ExitCode.INTERNAL in codes or (state is not None and state.state == "FAILED"):
-        return f"exit code {state.exit_code if state and state.exit_code else 1}: {last_line(text)}"
+    if script or ExitCode.INTERNAL in codes or (state is not None and state.state == "FAILED"):
+        return f"exit code {script or 1}: {last_line(text)}"
     return ""
+
+
+def _script_code(attempt: Path) -> int | None:
+    """The exit code that the job's script saw; None where it did not live to see one."""
+    log = attempt / "batch.log"
+    found = re.findall(r"^exit code (\d+)", _tail(log), re.MULTILINE) if log.is_file() else []
+    return int(found[-1]) if found else None
+
+
+def _scheduler(attempt: Path) -> str:
+    """What Slurm wrote as it ended the job; it does so once an attempt, into one file for all."""
+    job, _, number = attempt.name.rpartition("-")
+    stage = re.sub(r"-\d+$", "", attempt.parent.name)
+    log = attempt.parent.parent / f"{stage}-{job}.out"
+    found = [line for line in _tail(log).splitlines() if "*** JOB" in line] if log.is_file() else []
+    return found[int(number)] if int(number) < len(found) else ""
 
 
 def _logs(attempt: Path) -> str:
     """The ends of an attempt's logs, that of the script last."""
     paths = sorted(attempt.glob("*.log"), key=lambda path: (path.name == "batch.log", path.name))
-    outside = attempt.parent.parent / f"{attempt.parent.name.partition('-')[0]}-{attempt.name.rpartition('-')[0]}.out"
-    return "\n".join(_tail(path) for path in (*paths, outside) if path.is_file())
+    return "\n".join(_tail(path) for path in paths)
 
 
 def _tail(path: Path) -> str:
@@ -92,6 +112,6 @@ def _line(text: str, place: int) -> str:
 
 def last_line(text: str) -> str:
     """The last line that names an error, else the last line."""
-    found = [line.strip() for line in text.splitlines() if line.strip()]
+    found = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("exit code ")]
     errors = [line for line in found if re.match(r"[\w.]*(Error|Exception)\b", line)]
     return (errors or found or ["its log is empty"])[-1][:300]

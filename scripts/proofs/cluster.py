@@ -1,8 +1,9 @@
 """`acc submit` on a real Slurm of two nodes: unattended to the report; the same bytes when a node and the training are lost.
 
 Two submissions of one recipe. Nobody touches the first. Of the second a node is taken down while its array compiles; its
-training is told to stop as before its time limit, and later killed by `scontrol requeue`. Both must end with the same samples,
-sequences, weights and answers. Needs two idle nodes that `sinfo` sees, and the right to set their state; else it says so.
+training is told to stop as before its time limit, later queued again by `scontrol requeue`, and last its processes are killed.
+Both must end with the same samples, sequences, weights and answers. Needs two idle nodes that `sinfo` sees, and the right to
+set their state; else it says so.
 
     ACC_PROVE_FOLDER    folder to work in and to keep; without it a temporary one
 """
@@ -60,7 +61,8 @@ def prove() -> bool:
         if held:
             lost.lose_node(nodes)
             lost.stop_training(after=3, how=["scancel", "--batch", "--signal=USR1"])
-            lost.stop_training(after=EVERY + 4, how=["scontrol", "requeue"])
+            lost.stop_training(after=EVERY + 1, how=["scontrol", "requeue"])
+            lost.stop_training(after=2 * EVERY + 1, how=["scancel", "--signal=KILL"])
             held = lost.ended()
         if not held:
             return False

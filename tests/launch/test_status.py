@@ -47,16 +47,34 @@ def attempt(folder: Path, log: str = "", codes: tuple[int, ...] = (), script: st
         ("step 3", (), "OUT_OF_MEMORY", "out of memory on a node"),
         ("step 3", (), "TIMEOUT", "its time limit ended it"),
         ("step 3", (), "NODE_FAIL", "a node failed"),
-        (REQUEUED, (), "PENDING", "it was queued again (scontrol requeue)"),
         ("watchdog: rank 0 of 2 on n1: step 3 has taken longer than 9 s\n", (), "FAILED", "a step hung"),
         ("OSError: [Errno 28] No space left on device\n", (1,), "FAILED", "the disk is full"),
-        ("Traceback\n  File x\nValueError: odd\nsrun: error: n1\n", (1,), "FAILED", "exit code 1:0: ValueError: odd"),
+        ("Traceback\n  File x\nValueError: odd\nsrun: error: n1\n", (1,), "FAILED", "exit code 1: ValueError: odd"),
         ("step 3", (), "CANCELLED", "it was cancelled"),
     ],
 )  # fmt: skip
 def test_why_an_attempt_ended(tmp_path: Path, log: str, codes: tuple[int, ...], state: str, why: str) -> None:
     said = ending(attempt(tmp_path, log, codes), JobState("7", state, exit_code="1:0"))
     assert said == why if not why else said.startswith(why)
+
+
+def test_processes_that_were_killed_are_known_by_the_scripts_word(tmp_path: Path) -> None:
+    killed = "srun: error: n1: task 0: Killed\nexit code 137: queued again\n"
+    said = ending(attempt(tmp_path, "step 3\n", script=killed), JobState("7", "PENDING", "BeginTime"))
+    assert said == "exit code 137: srun: error: n1: task 0: Killed"
+
+
+def test_what_slurm_wrote_counts_for_its_attempt_and_not_where_the_script_asked_for_it(tmp_path: Path) -> None:
+    first = attempt(tmp_path, script="exit code 75: queued again\n", codes=(75,))
+    second, third = (first.with_name(f"7-{n}") for n in (1, 2))
+    for folder in (second, third):
+        folder.mkdir()
+        (folder / "0.log").write_text("step 3\nslurmstepd-n1: error: *** STEP 7.0 ON n1 CANCELLED AT 2026 ***\n")
+    timed_out = REQUEUED.replace("JOB REQUEUE", "TIME LIMIT")
+    (tmp_path / "train-7.out").write_text("\n".join([REQUEUED, REQUEUED, timed_out]))
+    assert ending(first).startswith("told to stop")
+    assert ending(second) == "it was queued again (scontrol requeue)"
+    assert ending(third).startswith("its time limit ended it")
 
 
 def test_the_attempts_of_a_job_are_in_order_and_another_jobs_are_not_among_them(tmp_path: Path) -> None:
