@@ -11,8 +11,8 @@ from acc.launch.plan.setting import Setting, trained
 from acc.launch.plan.states import device_states, host_states
 from acc.train.chunk import CHUNK
 
-CONTEXT = 0.6e9
-"""CUDA context and kernels, bytes a GPU."""
+CONTEXT = 0.7e9
+"""CUDA context, loaded kernels and cuBLAS's workspace, bytes a GPU."""
 NCCL = 1.5e9
 """NCCL's channels and buffers where there are several processes, bytes a GPU."""
 FRAGMENTED = 0.05
@@ -20,7 +20,7 @@ FRAGMENTED = 0.05
 PROCESS = 6e9
 """Host memory of a training process itself, bytes: Python, torch, transformers, pinned buffers."""
 NOT_COUNTED = (
-    "workspaces of cuBLAS, FlashAttention and grouped_mm",
+    "workspaces of kernels beside FlashAttention's",
     "evaluation in the training processes: it runs between steps, in memory that a step's activations leave",
     "allocations of your own callbacks and trackers",
 )
@@ -80,7 +80,7 @@ def memory_of(a: Architecture, s: Setting, rows: Rows, *, processes: int) -> Mem
     moments = [head_moment(a, s, rows), layer_moment(a, s, rows), optimizer_moment(a, s)]
     largest = max(m.total for m in moments)
     fixed = [
-        Figure("CUDA context", CONTEXT, "bytes", "assumed", "kernels of torch and its libraries"),
+        Figure("CUDA context", CONTEXT, "bytes", "assumed", "kernels of torch and its libraries, cuBLAS's workspace"),
         Figure("NCCL", NCCL if s.world > 1 else 0.0, "bytes", "assumed", "channels and buffers of its groups"),
         Figure("fragmentation", FRAGMENTED * largest, "bytes", "assumed", f"{FRAGMENTED:.0%} of what comes and goes"),
     ]
@@ -147,6 +147,9 @@ def layer_moment(a: Architecture, s: Setting, rows: Rows) -> Moment:
         fixed = activations.merged(a, s) + _cast_weights(a, s)
         parts.append(Figure("one layer, computed again", layer * tokens + fixed, "bytes", "computed", why))
     parts.append(Figure("its gradients", each * tokens, "bytes", "computed", f"{each / 1e3:,.0f} KB a token × {tokens:,.0f}"))
+    if s.at_once:
+        why = "FlashAttention's float32 gradient of the queries"
+        parts.append(Figure("kernels' workspace", activations.EXACT * a.query * tokens, "bytes", "assumed", why))
     if s.zero3 and (block := _block_gradients(a, s)):
         why = "of the largest block, whole, before they are shared out"
         if s.sequence > 1 and s.half and not s.adapted:
