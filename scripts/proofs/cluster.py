@@ -137,11 +137,14 @@ class Run:
         return report and evaluated == steps
 
     def fingerprint(self) -> dict[str, str]:
-        """Hashes of samples, rejections, sequences, answers, and the weights of every checkpoint."""
+        """Hashes of samples, rejections, sequences, the weights of every checkpoint, and its answers without their times."""
         run = self.folder
         paths = [*run.glob("compile/*.parquet"), *run.glob("pack/*.arrow"), run / "pack" / "tokens.bin"]
-        paths += [*run.glob("train/checkpoint-*/*.safetensors"), *run.glob("evaluate/responses/*/*.jsonl")]
-        return {str(p.relative_to(run)): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
+        contents = {path: path.read_bytes() for path in (*paths, *run.glob("train/checkpoint-*/*.safetensors"))}
+        for path in run.glob("evaluate/responses/*/*.jsonl"):
+            answers = [{**json.loads(line), "seconds": 0} for line in path.read_text().splitlines()]
+            contents[path] = "\n".join(sorted(json.dumps(answer, sort_keys=True) for answer in answers)).encode()
+        return {str(path.relative_to(run)): hashlib.sha256(content).hexdigest() for path, content in contents.items()}
 
     def _id(self, name: str) -> str:
         return (self.folder / "jobs" / "ids" / name).read_text().strip()

@@ -63,7 +63,7 @@ def smoke(recipe: Recipe, runs: Path) -> ExitCode:
     smoked = Smoke(recipe, runs)
     try:
         for part in (
-            smoked.rows_,
+            smoked.choose_rows,
             smoked.train,
             smoked.speed,
             smoked.memory,
@@ -100,9 +100,8 @@ class Smoke:
         self.small = smoke_recipe(self.recipe, per_step=self.per_step, compiled=compiled)
         self.path = write_recipe(self.small, self.out / "recipe.yaml")
         self.pack, self.trained, self.log = self.out / "pack", self.out / "train", self.out / "smoke.log"
-        self.tolerance = self.recipe.model.dtype
 
-    def rows_(self) -> None:
+    def choose_rows(self) -> None:
         """The longest rows of the run, or simulated ones."""
         packed = self.run / "pack"
         real = read_manifest(packed) is not None
@@ -170,7 +169,7 @@ class Smoke:
             return
         one, many = (next(lines(folder / "log.jsonl"))["loss"] for folder in (out, self.trained))
         off = abs(many - one) / max(abs(one), 1e-12)
-        limit = PARITY.get(self.tolerance, PARITY["bfloat16"])
+        limit = PARITY[self.recipe.model.dtype]
         shown = f"first loss {many:.6f}, {one:.6f} in one process: off by {off:.1e} (at most {limit:.0e})"
         self._add("parity", off <= limit, shown)
         shutil.rmtree(out)
@@ -191,7 +190,7 @@ class Smoke:
         after = {line["step"]: line["loss"] for line in lines(self.trained / "log.jsonl")}
         again = range(SAVED + 1, STEPS + 1)
         off = max(abs(after[s] - before[s]) / max(abs(before[s]), 1e-12) for s in again)
-        limit = RESUMED.get(self.tolerance, RESUMED["bfloat16"])
+        limit = RESUMED[self.recipe.model.dtype]
         shown = f"steps {again[0]} to {again[-1]} again from checkpoint-{SAVED}: losses off by {off:.1e} (at most {limit:.0e})"
         self._add("resume", off <= limit, shown)
 
