@@ -11,7 +11,8 @@ WORKDIR /src
 COPY pyproject.toml .ci/constraints.txt ./
 RUN python3 -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 more = p['optional-dependencies']; print(*p['dependencies'], *more['databases'], *more['eval'], sep='\n')" > requirements.txt \
- && /opt/acc/venv/bin/pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" -c constraints.txt -r requirements.txt
+ && /opt/acc/venv/bin/pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" -c constraints.txt torch \
+ && /opt/acc/venv/bin/pip install --no-cache-dir -c constraints.txt -r requirements.txt
 COPY README.md LICENSE ./
 COPY acc acc
 RUN /opt/acc/venv/bin/pip install --no-cache-dir --no-deps .

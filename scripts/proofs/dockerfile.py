@@ -7,7 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,11 +65,19 @@ class Image:
         context: folder of the build's context.
         fresh: the machine that stands in for every FROM.
         folder: where the roots of the stages are made, `stage-0`, `stage-1`….
+        arguments: values of ARG, as --build-arg gives them.
     """
 
-    def __init__(self, instructions: Sequence[Instruction], context: Path, fresh: CleanRoot, folder: Path) -> None:
+    def __init__(
+        self,
+        instructions: Sequence[Instruction],
+        context: Path,
+        fresh: CleanRoot,
+        folder: Path,
+        arguments: Mapping[str, str],
+    ) -> None:
         self.stages, self.context, self.fresh, self.folder = stages(instructions), context, fresh, folder
-        self.root = fresh
+        self.root, self._arguments = fresh, dict(arguments)
         self.user, self.health = "", ""
         self._environment: dict[str, str] = {}
         self._workdir = "/"
@@ -104,7 +112,8 @@ class Image:
             case "ARG" | "ENV":
                 name, _, value = step.rest.partition("=")
                 path = self._environment.get("PATH") or "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-                self._environment[name] = shlex.split(value.replace("$PATH", path))[0]
+                given = self._arguments.get(name) if step.word == "ARG" else None
+                self._environment[name] = given or shlex.split(value.replace("$PATH", path))[0]
             case "WORKDIR":
                 self._workdir = step.rest
                 self.root.run(f"mkdir -p {shlex.quote(step.rest)}")

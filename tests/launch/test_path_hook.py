@@ -8,6 +8,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from importlib.metadata import distribution
 from pathlib import Path
@@ -30,7 +31,9 @@ BROKEN = {
 
 def run(*arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(env or {})}, cwd="/", check=False)
+    with tempfile.TemporaryDirectory() as elsewhere:
+        environment = {**os.environ, **(env or {})}
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=elsewhere, check=False)
 
 
 def site_of(folder: Path, package: dict[str, str]) -> Path:
