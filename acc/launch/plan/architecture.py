@@ -106,21 +106,10 @@ class Architecture:
         return round(p["attention"] + p["mlp"] + p["router"] + p["experts"] * (1 - unseen))
 
     @property
-    def active(self) -> int:
-        """Weights that a token meets in all, with the norms, embeddings and head left out, number."""
-        return self.met + self.parameters["norms"]
-
-    @property
     def gathered_at_once(self) -> int:
         """Parameters of the largest module that ZeRO-3 gathers as a whole, number: a block of experts, or an embedding."""
         block = self.experts * (3 * self.expert_width + 1) * self.width
         return max(block, self.vocabulary * self.width)
-
-    @property
-    def largest(self) -> int:
-        """The largest parameter, number of its elements."""
-        expert = self.experts * 2 * self.expert_width * self.width
-        return max(expert, self.vocabulary * self.width, 0 if self.experts else self.intermediate * self.width)
 
 
 def architecture_of(recipe: Recipe) -> Architecture:
