@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sysconfig
 from collections.abc import Iterator
+from pathlib import Path
 
 from acc.launch.check.context import Context
 from acc.launch.check.finding import Finding, Level
@@ -78,7 +80,10 @@ def _compilers(context: Context) -> Iterator[Finding]:
     """What DeepSpeed compiles at its first use: communication within a host without GPUs, Adam for CPUs with one."""
     offloads = "optimizer" in context.recipe.parallel.offload
     cpu = context.machine.gpus() == 0 and context.world > 1 and context.recipe.launch.nodes == 1
-    lacking = " and ".join(name for name in ("g++", "ninja") if context.machine.program(name) is None)
+    missing = [name for name in ("g++", "ninja") if context.machine.program(name) is None]
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        missing.append("Python's headers (python3-dev)")
+    lacking = " and ".join(missing)
     if lacking and (offloads or cpu):
         made, where = (
             ("its Adam for CPUs", "parallel.offload") if offloads else ("its communication on CPUs", "launch.processes")
