@@ -75,7 +75,7 @@ def test_a_new_format_as_its_how_to_says_reads_its_record(copied: Path, tmp_path
     formats = copied / "acc" / "trajectories" / "formats"
     (formats / "field_notes.py").write_text(blocks(how_to, "python")[0], encoding="utf-8")
     replace(formats / "__init__.py", "    gemini_cli,\n", "    field_notes,\n    gemini_cli,\n")
-    replace(formats / "__init__.py", "    tau_bench.FORMAT,\n", f"    tau_bench.FORMAT,\n{blocks(how_to, 'python')[1]}")
+    replace(formats / "__init__.py", "    tau_bench.FORMAT,\n", f"    tau_bench.FORMAT,\n{blocks(how_to, 'text')[0]}")
     (tmp_path / "notes.jsonl").write_text(blocks(how_to, "json")[0], encoding="utf-8")
     [file] = json.loads(acc("formats", "notes.jsonl", "--json", at=tmp_path, package=copied))["files"]
     assert (file["format"], file["read"], file["outcomes"]) == ("field_notes", 1, {"success": 1})
