@@ -52,7 +52,7 @@ def test_two_processes_pass_from_the_longest_rows_to_an_answer(tmp_path: Path) -
     passed = [name for name, row in rows.items() if row["passed"]]
     assert passed == ["load", "canary", "witness", "steps", "parity", "save", "resume", "evaluate"]
     assert [name for name, row in rows.items() if row["passed"] is None] == ["rows", "speed", "memory"]
-    assert "simulated: the run is not packed" in rows["rows"]["said"]
+    assert rows["rows"]["said"].startswith("5 rows of 1,024 to 1,024 tokens (simulated")
     assert done.stdout.splitlines()[-1] == "everything that was tried passed"
 
 
@@ -80,6 +80,14 @@ def test_the_longest_rows_come_first_and_again_where_there_are_too_few(tmp_path:
     assert [len(store[i].input_ids) for i in range(len(store))] == [80, 60, 30, 20, 5] * 2
     original, copied = SequenceStore(pack)[4], store[1]
     assert copied.labels.tolist() == original.labels.tolist()
+
+
+def test_rows_are_lengthened_before_what_is_labelled(tmp_path: Path) -> None:
+    pack = packed(tmp_path / "pack")
+    assert longest_rows(_recipe(tmp_path), pack, tmp_path / "long", steps=2, per_step=1, lengthened=100) == [100, 100]
+    row = SequenceStore(tmp_path / "long")[0]
+    assert row.input_ids.tolist() == [*range(20), *range(80)] and row.position_ids.tolist() == list(range(100))
+    assert [i for i, label in enumerate(row.labels.tolist()) if label >= 0] == [98, 99]
 
 
 def test_one_failure_fails_the_table() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
+
 from acc.errors import UserError
 from acc.recipe import Recipe
 from acc.recipe.sources import Source
@@ -16,11 +18,15 @@ LEAST, LONGEST = 512, 131_072
 """Tokens of the shortest and the longest context that can be simulated."""
 
 
-def longest_rows(recipe: Recipe, packed: Path, out: Path, *, steps: int, per_step: int) -> list[int]:
+def longest_rows(
+    recipe: Recipe, packed: Path, out: Path, *, steps: int, per_step: int, lengthened: int | None = None
+) -> list[int]:
     """Write steps × per_step of the longest sequences to `out`, again from the longest where there are fewer.
 
     Args:
         packed: folder of the run's pack stage.
+        lengthened: make of each one document of so many tokens, its first one with its beginning repeated before it; None
+            takes sequences as they are.
 
     Returns:
         Their lengths, tokens, longest first.
@@ -31,28 +37,30 @@ def longest_rows(recipe: Recipe, packed: Path, out: Path, *, steps: int, per_ste
     if not order or found is None:
         raise UserError("there are no sequences to train on", where=str(packed), mend="Look at the pack stage's rejections")
     writer = SequenceWriter(out)
-    written: dict[int, list[int]] = {}
-    for index in order:
-        numbers = []
-        for n in store.document_numbers(index):
-            d = store.document(n)
-            numbers.append(
-                writer.add(
-                    store.tokens(d),
-                    sample_id=d.sample_id,
-                    source=d.source,
-                    target=d.target,
-                    label_spans=d.label_spans,
-                    piece_spans=d.piece_spans,
-                )
-            )
-        written[index] = numbers
-    chosen = [order[place % len(order)] for place in range(steps * per_step)]
-    writer.close((place // per_step, place % per_step, written[index]) for place, index in enumerate(chosen))
-    counts = {"sequences": len(chosen), "tokens": sum(lengths[i] for i in chosen)}
-    key = stage_key("pack", recipe.seed, {"smoke": [steps, per_step]}, {"pack": found.key})
+    written = [_copied(store, index, writer, lengthened) for index in order]
+    chosen = [written[place % len(order)] for place in range(steps * per_step)]
+    writer.close((place // per_step, place % per_step, numbers) for place, numbers in enumerate(chosen))
+    copied = [lengthened or lengths[i] for i in order]
+    counts = {"sequences": len(chosen), "tokens": sum(copied[place % len(order)] for place in range(len(chosen)))}
+    key = stage_key("pack", recipe.seed, {"smoke": [steps, per_step, lengthened]}, {"pack": found.key})
     Manifest("pack", key, recipe.seed, records=len(chosen), written=len(chosen), counts=counts).write(out)
-    return [lengths[i] for i in order]
+    return copied
+
+
+def _copied(store: SequenceStore, index: int, writer: SequenceWriter, lengthened: int | None) -> list[int]:
+    """Write the documents of a sequence again; return their new numbers."""
+    documents = [store.document(n) for n in store.document_numbers(index)]
+    more = max(0, lengthened - documents[0].length) if lengthened else 0
+    return [
+        writer.add(
+            np.concatenate([np.resize(store.tokens(d), more), store.tokens(d)]),
+            sample_id=d.sample_id,
+            source=d.source,
+            target=d.target,
+            label_spans=[(start + more, end + more) for start, end in d.label_spans],
+        )
+        for d in (documents[:1] if lengthened else documents)
+    ]
 
 
 def simulated_pack(recipe: Recipe, out: Path, *, sequences: int) -> Path:

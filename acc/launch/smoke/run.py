@@ -103,12 +103,13 @@ class Smoke:
 
     def choose_rows(self) -> None:
         """The longest rows of the run, or simulated ones."""
-        packed = self.run / "pack"
-        real = read_manifest(packed) is not None
-        if not real:
+        packed, lengthened, where = self.run / "pack", None, "of the run"
+        if read_manifest(packed) is None:
+            where = "simulated as long as a sample may be: the run is not packed"
             packed = simulated_pack(self.recipe, self.out / "simulated", sequences=STEPS * self.per_step)
-        lengths = longest_rows(self.recipe, packed, self.pack, steps=STEPS, per_step=self.per_step)
-        where = "of the run" if real else "simulated: the run is not packed"
+            lengthened = self.recipe.compile.budget_tokens
+        steps = {"steps": STEPS, "per_step": self.per_step}
+        lengths = longest_rows(self.recipe, packed, self.pack, **steps, lengthened=lengthened)
         self._add("rows", None, f"{len(lengths)} rows of {lengths[-1]:,} to {lengths[0]:,} tokens ({where})")
 
     def train(self) -> None:
