@@ -1,7 +1,7 @@
 """`acc submit` on a real Slurm of two nodes: unattended to the report; the same bytes when a node and the training are lost.
 
 Two submissions of one recipe. Nobody touches the first. Of the second a node is taken down while its array compiles; its
-training is told to stop as before its time limit, later queued again by `scontrol requeue`, and last its processes are killed.
+training is told to stop as before its time limit, later queued again by `scontrol requeue`, and last its processes crash.
 Both must end with the same samples, sequences, weights and answers. Needs two idle nodes that `sinfo` sees, and the right to
 set their state; else it says so.
 
@@ -62,7 +62,7 @@ def prove() -> bool:
             lost.lose_node(nodes)
             lost.stop_training(after=3, how=["scancel", "--batch", "--signal=USR1"])
             lost.stop_training(after=EVERY + 1, how=["scontrol", "requeue"])
-            lost.stop_training(after=2 * EVERY + 1, how=["scancel", "--signal=KILL"])
+            lost.stop_training(after=2 * EVERY + 1, how=["scancel", "--signal=ABRT"])
             held = lost.ended()
         if not held:
             return False
