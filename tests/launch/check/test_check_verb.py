@@ -122,6 +122,7 @@ def test_the_hub_is_asked_once_and_not_again_when_it_does_not_answer(tmp_path: P
 def test_a_repository_that_is_not_there_is_an_error_and_a_hub_that_is_not_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     path = written(tmp_path, **{"sources.0": {"name": "ours", "hub": {"dataset": "o/gone"}}})
     for state, code, level in (("absent", ExitCode.USER, "error"), ("unreachable", ExitCode.OK, "warning")):
         monkeypatch.setattr(Hub, "state", lambda self, *_, said=state: said)
