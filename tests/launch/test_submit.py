@@ -139,6 +139,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     stand_in(tmp_path, "scontrol", 'case $1-$2 in show-hostnames) echo node7;; requeue*) kill "$PPID";; esac')
     stand_in(tmp_path, "squeue", "echo 102")
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    monkeypatch.delenv("SLURM_CONF", raising=False)
     return tmp_path
 
 
