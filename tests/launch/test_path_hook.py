@@ -32,7 +32,7 @@ BROKEN = {
 def run(*arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *map(str, arguments)]
     with tempfile.TemporaryDirectory() as elsewhere:
-        environment = {**os.environ, **(env or {})}
+        environment = {**{k: v for k, v in os.environ.items() if k != "PYTHONPATH"}, **(env or {})}
         return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=elsewhere, check=False)
 
 
