@@ -7,7 +7,7 @@ computed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 
 from acc.errors import UserError, UserErrors
 from acc.recipe import Recipe
@@ -22,6 +22,15 @@ def check_launcher(recipe: Recipe, environment: Mapping[str, str] = os.environ) 
     errors = [*process_disagreements(recipe, environment), *accelerate_disagreements(recipe, environment)]
     if errors:
         raise errors[0] if len(errors) == 1 else UserErrors(errors)
+
+
+def drop_agreed(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Take accelerate's DeepSpeed settings out of the environment, once they are known to say what the recipe says: in process
+    accelerate refuses them beside the recipe's own.
+    """
+    ours = ("ACCELERATE_DEEPSPEED_", "ACCELERATE_CONFIG_DS_FIELDS", "ACCELERATE_GRADIENT_")
+    for name in [n for n in environment if n.startswith(ours)]:
+        del environment[name]
 
 
 def check_alone(recipe: Recipe) -> None:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from acc.errors import ExitCode, UserError
-from acc.launch.launcher import check_alone, check_launcher
+from acc.launch.launcher import check_alone, check_launcher, drop_agreed
 from acc.launch.processes import agreed, global_rank, is_launched, launch_id, leave, start
 from acc.recipe import Recipe
 from acc.recipe.sources import Source
@@ -32,6 +32,7 @@ def run(recipe: Recipe, args: argparse.Namespace) -> ExitCode:
     """Run a recipe from where it stands; see `acc run --help`."""
     folder = Path(args.runs) / recipe.name
     check_launcher(recipe)
+    drop_agreed()
     if global_rank() == 0:
         _prepare(recipe, folder, args.until, packed=args.since == "train")
     else:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from acc.errors import UserError, UserErrors
-from acc.launch.launcher import check_alone, check_launcher
+from acc.launch.launcher import check_alone, check_launcher, drop_agreed
 from acc.recipe import Recipe, recipe_from
 
 BIN = Path(sys.executable).parent
@@ -158,6 +158,13 @@ def test_what_the_recipe_does_not_decide_or_agrees_with_is_accepted() -> None:
 )
 def test_each_setting_that_the_recipe_decides_otherwise_is_refused(name: str, value: str, sentence: str) -> None:
     assert f"accelerate's settings {sentence}" in refused({f"ACCELERATE_{name}": value})
+
+
+def test_agreed_settings_of_deepspeed_are_taken_out_because_accelerate_refuses_them_beside_the_recipes_own() -> None:
+    kept = {"PATH": "/bin", "ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_MIXED_PRECISION": "no"}
+    environment = {**kept, "ACCELERATE_DEEPSPEED_ZERO_STAGE": "3", "ACCELERATE_CONFIG_DS_FIELDS": "zero_stage"}
+    drop_agreed(environment)
+    assert environment == kept
 
 
 def test_processes_that_are_not_the_recipes_are_refused() -> None:
