@@ -69,7 +69,7 @@ class Requests:
 def template_arguments(chat: StudentChat, layout: Layout) -> dict[str, Any]:
     """What a request must say so that the server's template makes the layout's prompt; {} where it does by itself."""
     user = [{"role": "user", "content": "x"}]
-    switch = chat.switch(layout)
+    switch: dict[str, Any] = dict(chat.switch(layout))
     plain, wanted = (chat.template.render(user, add_generation_prompt=True, **s) for s in ({}, switch))
     return {} if plain == wanted else {"chat_template_kwargs": switch}
 

@@ -71,12 +71,10 @@ def scaled(config: dict[str, Any], rope: Rope | None) -> dict[str, Any]:
         return {}
     native = rope.native_window or now.get("original_max_position_embeddings") or text["max_position_embeddings"]
     kept = {name: value for name in ("rope_theta", "partial_rotary_factor") if (value := now.get(name, text.get(name)))}
-    found = {
-        "rope_parameters": {**kept, "rope_type": rope.kind, "factor": rope.factor},
-        "max_position_embeddings": native,
-    }
+    parameters = {**kept, "rope_type": rope.kind, "factor": rope.factor}
+    found = {"rope_parameters": parameters, "max_position_embeddings": native}
     if rope.kind == "yarn":
-        found["rope_parameters"]["original_max_position_embeddings"] = native
+        parameters["original_max_position_embeddings"] = native
         found["max_position_embeddings"] = int(native * rope.factor)
     return {"text_config": found} if "text_config" in config else found
 

@@ -64,6 +64,10 @@ def _prepare(recipe: Recipe, folder: Path, until: str | None, *, packed: bool) -
     from acc import pack as pack_room
 
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise UserError(f"the run's folder cannot be made ({e.strerror})", where=str(folder), mend="Give --runs DIR") from e
+    try:
         check_inline(recipe)
         _ready(recipe, folder, launch="")
         write_text(folder / "recipe.json", recipe.model_dump_json(indent=1) + "\n")

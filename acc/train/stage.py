@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from transformers import TrainerCallback, set_seed
 
-from acc.errors import ExitCode
+from acc.errors import ExitCode, UserError
 from acc.recipe import Recipe
 from acc.recipe.policy import check_trackers
 from acc.records.sequences import SequenceStore
@@ -19,7 +19,7 @@ from acc.train.batches import StepLoader
 from acc.train.callbacks import stop_on_signal
 from acc.train.capabilities import check_capabilities
 from acc.train.checkpoints import find_resume
-from acc.train.engine import arguments, barrier, processes, set_leaf_modules, uses_zero3, whole_models
+from acc.train.engine import arguments, barrier, is_same_everywhere, processes, set_leaf_modules, uses_zero3, whole_models
 from acc.train.half_weights import load_master
 from acc.train.key import train_inputs, train_key, train_sections
 from acc.train.loading import build_student, load_config
@@ -77,6 +77,12 @@ def train(
     attention = choose_attention(recipe.model.attention, recipe.model.dtype)
     out.mkdir(parents=True, exist_ok=True)
     with processes(recipe, sizes):
+        if not is_same_everywhere(key):
+            raise UserError(
+                "the processes of this launch have different recipes or packs",
+                where=str(packed),
+                mend="Let all nodes read one shared folder, end what is left of an earlier launch, and start again",
+            )
         resume = find_resume(out, key, sizes)
         source, revision = (str(resume.folder), None) if resume and not recipe.lora else (recipe.student, recipe.model.revision)
         args = arguments(

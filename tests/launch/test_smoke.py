@@ -43,15 +43,14 @@ def packed(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.processes
-@pytest.mark.timeout(600)
-def test_two_processes_pass_from_the_longest_rows_to_an_answer(tmp_path: Path) -> None:
-    done = run(tmp_path, "--set", "launch.processes=2", "--set", "launch.threads=1", "--set", "parallel.sequence=2")
+def test_it_passes_from_the_longest_rows_to_an_answer(tmp_path: Path) -> None:
+    """In one process; `scripts/prove smoke` does it in two."""
+    done = run(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = {row["name"]: row for row in json.loads((tmp_path / "runs" / "tiny-smoke" / "smoke.json").read_text())}
     passed = [name for name, row in rows.items() if row["passed"]]
-    assert passed == ["load", "canary", "witness", "steps", "parity", "save", "resume", "evaluate"]
-    assert [name for name, row in rows.items() if row["passed"] is None] == ["rows", "speed", "memory"]
+    assert passed == ["load", "canary", "witness", "steps", "save", "resume", "evaluate"]
+    assert {name for name, row in rows.items() if row["passed"] is None} <= {"rows", "speed", "memory", "parity"}
     assert rows["rows"]["said"].startswith("5 rows of 1,024 to 1,024 tokens (simulated")
     assert done.stdout.splitlines()[-1] == "everything that was tried passed"
 
