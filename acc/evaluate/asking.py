@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ from acc.stage.seeds import seed_for
 
 MANY = 8
 """So many requests given up in a row (or as many as are in flight, if more) say that the server is gone."""
+SETTLE_S = 1.0
+"""How long until a server that died is seen to be dead, s."""
 Answered = list[tuple[Question, Answer]]
 
 
@@ -174,6 +177,9 @@ class Asking:
             raise self._gone(self._last)
 
     def _gone(self, reason: str) -> UserError:
+        # Who started the server may say better why; that it died is seen a moment later than that it does not answer.
+        time.sleep(SETTLE_S)
+        self._check()
         return UserError(
             f"the server gave no answer to {self._failures} requests in a row; the last one: {reason}",
             where=self.client.url,
