@@ -5,22 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from acc.chat import Layout, StudentChat
-from acc.errors import UserError
 from acc.evaluate.questions import Answer, Question
-from acc.llm import Client, Completion, Failure, Request, RequestRefused
+from acc.llm import Client, Completion, Failure, Request, RequestRefused, Silence
 from acc.recipe.evaluation import Sampling
 from acc.stage.seeds import seed_for
 
-MANY = 8
-"""So many requests given up in a row (or as many as are in flight, if more) say that the server is gone."""
-SETTLE_S = 1.0
-"""How long until a server that died is seen to be dead, s."""
 Answered = list[tuple[Question, Answer]]
 
 
@@ -100,8 +94,8 @@ class Asking:
     ) -> None:
         self.client, self.requests, self.singly = client, requests, singly
         self.differing: dict[str, tuple[int, int]] = {}
-        self._count, self._check = count, check
-        self._heard, self._failures, self._last = client.answers.answered > 0, 0, ""
+        self._count = count
+        self._silence = Silence(client, heard=client.answers.answered > 0, check=check)
 
     async def group(self, questions: Sequence[Question]) -> Answered:
         """The answers to one prompt.
@@ -135,9 +129,9 @@ class Asking:
                 self._go_singly(f"it refuses n={samples} ({e.what})")
                 return {questions[0].sample: first}
         if isinstance(got, Failure):
-            self._note(got)
+            self._silence.note(got)
             return {q.sample: got for q in questions}
-        self._note(got[0])
+        self._silence.note(got[0])
         if len(got) < samples:
             self._go_singly(f"it gives {len(got)} of {samples}")
         return dict(enumerate(got))
@@ -147,9 +141,9 @@ class Asking:
             got = await self.client.complete(self.requests.one(question))
         except RequestRefused as e:
             got = Failure("", e.what)
-            if self._heard:
+            if self._silence.heard:
                 return got
-        self._note(got)
+        self._silence.note(got)
         return got
 
     def _go_singly(self, why: str) -> None:
@@ -157,34 +151,9 @@ class Asking:
             print(f"acc eval: the server does not give several answers at once: {why}; they are asked singly", file=sys.stderr)
         self.singly = True
 
-    def _note(self, got: Completion | Failure) -> None:
-        """Count failures in a row.
-
-        Raises:
-            UserError: there are so many that the server must be gone.
-        """
-        if isinstance(got, Completion):
-            self._heard, self._failures = True, 0
-            return
-        self._check()
-        self._failures, self._last = self._failures + 1, got.reason
-        if self._failures >= max(MANY, self.client.concurrency):
-            raise self._gone(got.reason)
-
     def end(self) -> None:
         """Raise a UserError where requests failed and the server has never answered one."""
-        if self._failures and not self.client.answers.answered:
-            raise self._gone(self._last)
-
-    def _gone(self, reason: str) -> UserError:
-        # Who started the server may say better why; that it died is seen a moment later than that it does not answer.
-        time.sleep(SETTLE_S)
-        self._check()
-        return UserError(
-            f"the server gave no answer to {self._failures} requests in a row; the last one: {reason}",
-            where=self.client.url,
-            mend="Look at the server and run this again: no answer is lost or asked for twice",
-        )
+        self._silence.end()
 
     def _answer(self, question: Question, got: Completion | Failure) -> Answer:
         if isinstance(got, Failure):

@@ -7,7 +7,6 @@ them for the tasks of `KNOWN`; of another task its own settings stay, but for th
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 import sys
@@ -25,6 +24,7 @@ from acc.evaluate.outside import is_measured, weights_of, write_lines
 from acc.evaluate.program import run_program
 from acc.evaluate.questions import CLOSE
 from acc.evaluate.relay import Relay
+from acc.llm import api_key
 from acc.recipe.evaluation import GeneralTask
 from acc.recipe.evaluation import Server as ServerOptions
 from acc.recipe.schema import Recipe
@@ -229,7 +229,7 @@ def _options(recipe: Recipe) -> ServerOptions:
 def _client(recipe: Recipe) -> dict[str, Any]:
     options = _options(recipe)
     return {
-        "api_key": os.environ.get(options.api_key_env, "") if options.api_key_env else "",
+        "api_key": api_key(options.api_key_env, where="evaluate.server.api_key_env"),
         "concurrency": options.concurrency,
         "timeout_s": options.timeout_s,
         "attempts": options.retries + 1,

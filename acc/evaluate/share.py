@@ -42,7 +42,8 @@ def check_share(recipe: Recipe, compiled: Path, out: Path, *, trained_tokens: in
 
     Counted are tokens: those that are read and generated at the base, at every checkpoint and, with a screen, in full at the
     best and the last one, against those that are trained on. Both are spread over the same processes. Answers count as long as
-    they may become, so it is an upper bound; attention's part, which grows with the length, is left out on both sides.
+    they may become. Not counted are loading the checkpoint, which is most of a toy's evaluation, and on both sides attention's
+    part, which grows with the length.
 
     Args:
         compiled: the folder of `acc compile`.

@@ -5,6 +5,7 @@ from acc.llm.client import Client, RequestRefused
 from acc.llm.journal import Journal, read_journal, scan_journal
 from acc.llm.keys import api_key
 from acc.llm.messages import Completion, Failure, Request
+from acc.llm.silence import Silence
 
 __all__ = [
     "Answers",
@@ -14,6 +15,7 @@ __all__ = [
     "Journal",
     "Request",
     "RequestRefused",
+    "Silence",
     "api_key",
     "read_journal",
     "scan_journal",

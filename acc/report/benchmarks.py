@@ -15,7 +15,7 @@ from acc.html.page import Child, Markup, absent, join, section, table, tag
 from acc.records.published import PROTOCOL, of_benchmark
 from acc.records.scores import Score
 from acc.report.boards import MINUS_BASE, OFFICIAL, STUDENT, Board, bin_end, bin_title, boards
-from acc.report.cells import evenly, model_name, score_cell
+from acc.report.cells import evenly, model_name, score_cell, step_chart
 from acc.report.files import RunFiles
 
 MOST_STEPS = 8
@@ -105,15 +105,12 @@ def _lines(board: Board, title: str, metric: str, lines: dict[str, list[Score]])
     left = len(lines) - len(drawn)
     counts = sorted({s.n for scores in drawn.values() for s in scores})
     n = f"n {counts[0]:,}" if len(counts) == 1 else f"n {counts[0]:,} to {counts[-1]:,}"
-    return line_chart(
+    return step_chart(
         title,
         series,
-        x_label="step",
-        x_format=lambda x: f"{x:.0f}",
+        steps,
         y_format=form,
         y_range=(0.0, 1.0) if board.is_share(metric) else None,
-        markers=True,
-        x_ticks=[float(s) for s in evenly(steps, 7)],
         note=f"{n}; {left} more are in the table only." if left else f"{n}.",
     )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from acc.html.charts import Series, line_chart
 from acc.html.numbers import Format
 from acc.html.page import Markup, join, tag
 from acc.records.scores import Score
@@ -19,6 +21,16 @@ def evenly(items: Sequence[int], most: int) -> list[int]:
     if len(items) <= most:
         return list(items)
     return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
+def step_chart(title: str, series: Sequence[Series], steps: Sequence[int], **more: Any) -> Markup:
+    """Lines over the evaluated steps, of which at most seven are named.
+
+    Args:
+        more: of `acc.html.charts.line_chart`.
+    """
+    ticks = [float(step) for step in evenly(steps, 7)]
+    return line_chart(title, series, x_label="step", x_format=lambda x: f"{x:.0f}", markers=True, x_ticks=ticks, **more)
 
 
 def score_cell(score: Score, form: Format, *, lost: bool = True) -> Markup:

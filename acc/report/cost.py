@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from acc.html.charts import COLOURS, Point, Series, line_chart
+from acc.html.charts import COLOURS, Point, Series
 from acc.html.numbers import compact
 from acc.html.page import Child, Markup, absent, section, table, tag
 from acc.report.answers import COUNTED, Answers
 from acc.report.boards import suite_title
-from acc.report.cells import evenly, model_name
+from acc.report.cells import model_name, step_chart
 from acc.report.files import RunFiles
 
 HEAD = (
@@ -62,14 +62,11 @@ def _charts(answered: dict[str, dict[int, Answers]]) -> list[Markup]:
         if series:
             left = len(answered) - len(series)
             charts.append(
-                line_chart(
+                step_chart(
                     title,
                     series,
-                    x_label="step",
-                    x_format=lambda x: f"{x:.0f}",
+                    steps,
                     from_zero=True,
-                    markers=True,
-                    x_ticks=[float(s) for s in evenly(steps, 7)],
                     note=f"{left} more are in the table only." if left else "",
                 )
             )

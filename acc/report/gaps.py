@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from acc.html.charts import COLOURS, Difference, Point, Series, differences, line_chart
+from acc.html.charts import COLOURS, Difference, Point, Series, differences
 from acc.html.numbers import axis_signed, signed
 from acc.html.page import Child, Markup, join, table, tag
 from acc.records.stats import Mean, mean, paired
 from acc.report.boards import bin_end, bin_title
-from acc.report.cells import evenly
+from acc.report.cells import evenly, step_chart
 from acc.report.files import CONDITIONS, RunFiles
 from acc.report.questions import COLOUR, NAMES, by_question
 
@@ -101,14 +101,11 @@ def _lines(
     if not series:
         return Markup("")
     n = f"n {min(counts)}" if len(counts) == 1 else f"n {min(counts)} to {max(counts)}"
-    return line_chart(
+    return step_chart(
         title,
         series,
-        x_label="step",
-        x_format=lambda x: f"{x:.0f}",
+        steps,
         y_format=axis_signed,
-        markers=True,
-        x_ticks=[float(s) for s in evenly(steps, 7)],
         note=f"Higher: it leans more on what was withheld. {n}.",
     )
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from acc.html.charts import Difference, Point, Series, differences, line_chart
+from acc.html.charts import Difference, Point, Series, differences
 from acc.html.numbers import Format, axis_percent, axis_points, axis_signed, compact, percent, points, signed, two
 from acc.html.page import Child, Markup, absent, join, section, table, tag
 from acc.records.scores import Score
 from acc.records.stats import Mean
-from acc.report.cells import evenly, model_name, score_cell
+from acc.report.cells import evenly, model_name, score_cell, step_chart
 from acc.report.files import CONDITIONS, RunFiles
 from acc.report.gaps import gaps
 from acc.report.questions import COLOUR, NAMES, Metric, difference
@@ -111,26 +109,17 @@ def _curves(overall: Overall, steps: list[int]) -> Markup:
                 series.append(Series(NAMES[condition], drawn, COLOUR[condition]))
         if series:
             note = "Step 0 is the base. Bars are 95% intervals." if 0 in steps else "Bars are 95% intervals."
-            ticks = _step_ticks(steps)
             charts.append(
-                line_chart(
+                step_chart(
                     title,
                     series,
-                    x_label="step",
-                    x_format=lambda x: f"{x:.0f}",
+                    steps,
                     y_format=form,
                     y_range=limits,
-                    markers=True,
-                    x_ticks=ticks,
                     note=note,
                 )
             )
     return tag("div", *charts, class_="halves")
-
-
-def _step_ticks(steps: Sequence[int]) -> list[float]:
-    """At most seven of the evaluated steps, the first and the last among them."""
-    return [float(s) for s in evenly(steps, 7)]
 
 
 def _compared(run: RunFiles, steps: list[int]) -> Markup:

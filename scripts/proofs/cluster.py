@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from proofs.places import said, working_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 ACC = ROOT / ".venv" / "bin" / "acc"
@@ -50,10 +48,10 @@ launch:
 
 def prove() -> bool:
     """Print what was done and compared; say whether it holds."""
-    if shutil.which("sinfo") is None or len(nodes := _said("sinfo", "-hN", "-o", "%N", "-t", "idle").split()) < 2:
+    if shutil.which("sinfo") is None or len(nodes := said("sinfo", "-hN", "-o", "%N", "-t", "idle").split()) < 2:
         print("  NOT RUN: no `sinfo`, or no two idle nodes", flush=True)
         return True
-    with _folder() as folder:
+    with working_folder() as folder:
         (folder / "cluster.yaml").write_text(RECIPE.replace("{folder}", str(folder)))
         whole, lost = (Run(folder, name) for name in ("whole", "lost"))
         held = whole.submitted() and whole.ended()
@@ -93,15 +91,15 @@ class Run:
     def lose_node(self, nodes: list[str]) -> None:
         """Take down a node on which only tasks of the array run."""
         while True:
-            driver = _said("squeue", "-h", "-t", "R", "-j", self._id("prepare"), "-o", "%N").strip()
+            driver = said("squeue", "-h", "-t", "R", "-j", self._id("prepare"), "-o", "%N").strip()
             others = [
-                n for n in nodes if driver and n != driver and _said("squeue", "-h", "-t", "R", "-w", n, "-o", "%A").split()
+                n for n in nodes if driver and n != driver and said("squeue", "-h", "-t", "R", "-w", n, "-o", "%A").split()
             ]
             if others:
                 break
             time.sleep(0.3)
         time.sleep(1)
-        running = _said("squeue", "-h", "-t", "R", "-w", others[0], "-o", "%A").split()
+        running = said("squeue", "-h", "-t", "R", "-w", others[0], "-o", "%A").split()
         subprocess.run(["scontrol", "update", f"nodename={others[0]}", "state=down", "reason=proof"], check=True)
         print(f"  {self.name}: {others[0]} is down, and with it job {', '.join(running)} of the array", flush=True)
         time.sleep(8)
@@ -113,9 +111,9 @@ class Run:
         self._wait(lambda: self._step() > after)
         attempt = self._attempts("train")
         subprocess.run([*how, job], check=True)
-        self._wait(lambda: _said("squeue", "-h", "-j", job, "-o", "%T").strip() == "PENDING")
-        said = json.loads(_said(str(ACC), "status", str(self.folder), "--json"))
-        why = next(j for j in said["jobs"] if j["name"] == "train")["endings"][-1]
+        self._wait(lambda: said("squeue", "-h", "-j", job, "-o", "%T").strip() == "PENDING")
+        status = json.loads(said(str(ACC), "status", str(self.folder), "--json"))
+        why = next(j for j in status["jobs"] if j["name"] == "train")["endings"][-1]
         print(f"  {self.name}: {' '.join(how)} after step {self._step()}; acc status: {why}", flush=True)
         subprocess.run(["scontrol", "update", f"jobid={job}", "starttime=now"], check=False, capture_output=True)
         self._wait(lambda: self._attempts("train") > attempt)
@@ -124,7 +122,7 @@ class Run:
         """Wait for the last job; say what there is."""
         finish = self.folder / "jobs" / "ids" / "finish"
         jobs = self.folder / "jobs"
-        self._wait(lambda: finish.is_file() and not _said("squeue", "-h", "-j", finish.read_text().strip()).strip())
+        self._wait(lambda: finish.is_file() and not said("squeue", "-h", "-j", finish.read_text().strip()).strip())
         steps = [0, *range(EVERY, STEPS + 1, EVERY)]
         evaluated = [step for step in steps if (jobs / "logs" / f"evaluate-{step}").is_dir()]
         report = (self.folder / "report.html").is_file() and (self.folder / "evaluate" / "manifest.json").is_file()
@@ -166,17 +164,3 @@ class Run:
             if time.monotonic() - begun > WAIT_S:
                 raise TimeoutError(f"{self.name}: waited {WAIT_S:.0f} s; see {self.folder}/jobs/logs")
             time.sleep(0.5)
-
-
-def _said(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    if given := os.environ.get("ACC_PROVE_FOLDER"):
-        Path(given).mkdir(parents=True, exist_ok=True)
-        yield Path(given).resolve()
-        return
-    with tempfile.TemporaryDirectory() as name:
-        yield Path(name)

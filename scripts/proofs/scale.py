@@ -14,11 +14,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+
+from proofs.places import said, working_folder
 
 ACC = Path(__file__).resolve().parents[2] / ".venv" / "bin" / "acc"
 RECORDS = int(os.environ.get("ACC_PROVE_RECORDS", "20000"))
@@ -32,7 +32,7 @@ FILES = ("samples.parquet", "rejections.parquet", "merged.parquet", "manifest.js
 
 def prove() -> bool:
     """Print what was compared and measured; say whether it holds."""
-    with _folder() as folder:
+    with working_folder() as folder:
         small, large = _synth(folder, RECORDS // 10), _synth(folder, RECORDS)
         peaks = {n: _compile(folder, logs, f"one-{n}", workers=1) for n, logs in ((RECORDS // 10, small), (RECORDS, large))}
         _compile(folder, large, "four", workers=4)
@@ -45,7 +45,7 @@ def prove() -> bool:
 
 def prove_long() -> bool:
     """Compile and pack long samples; print their lengths, times and peak memory."""
-    with _folder() as folder:
+    with working_folder() as folder:
         logs = _synth(folder, LONG, tokens="64K:128K")
         peak = _compile(folder, logs, "long", workers=2)
         counts = json.loads((folder / "long" / "manifest.json").read_text())["counts"]["all"]
@@ -100,7 +100,7 @@ def _compile(folder: Path, logs: Path, out: str, *, workers: int) -> int:
 
 def _slurm(folder: Path, logs: Path) -> bool:
     """Compile as an array; once its first tasks run, take a node down with whatever runs on it, and later bring it back."""
-    if shutil.which("sinfo") is None or not (nodes := _said("sinfo", "-hN", "-o", "%N", "-t", "idle").split()):
+    if shutil.which("sinfo") is None or not (nodes := said("sinfo", "-hN", "-o", "%N", "-t", "idle").split()):
         print("  NOT RUN: the Slurm array (no `sinfo`, or no idle node)", flush=True)
         return True
     recipe = _recipe(folder, logs, "slurm")
@@ -121,7 +121,7 @@ def _slurm(folder: Path, logs: Path) -> bool:
 
 
 def _take_down(node: str) -> None:
-    while not (running := _said("squeue", "-h", "-t", "R", "-w", node, "-o", "%A").split()):
+    while not (running := said("squeue", "-h", "-t", "R", "-w", node, "-o", "%A").split()):
         time.sleep(0.5)
     time.sleep(3)
     subprocess.run(["scontrol", "update", f"nodename={node}", "state=down", "reason=proof"], check=True)
@@ -141,17 +141,3 @@ def _run(command: Sequence[str], folder: Path) -> float:
     started = time.monotonic()
     subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True)
     return time.monotonic() - started
-
-
-def _said(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    if given := os.environ.get("ACC_PROVE_FOLDER"):
-        Path(given).mkdir(parents=True, exist_ok=True)
-        yield Path(given).resolve()
-        return
-    with tempfile.TemporaryDirectory() as name:
-        yield Path(name)

@@ -105,13 +105,17 @@ def test_words_that_do_not_fit_together_are_a_sentence(words, sentence):
         main(*words)
 
 
+def test_a_dry_run_says_what_it_knows_before_what_it_must_fetch(recipe, capsys):
+    with pytest.raises(UserError, match="acc compile"):
+        main("--recipe", recipe, "--compiled", "no/such", "--dry-run")
+    assert "answered by: transformers in process" in capsys.readouterr().out
+
+
 def test_a_wrong_recipe_is_a_sentence(recipe, compiled):
     with pytest.raises(UserError, match=r"no evaluate\.screen"):
         main("--recipe", recipe, "--set", "evaluate.screen=null", "--screen")
     with pytest.raises(UserError, match=r"evaluate.sampling.*above 1 needs a temperature"):
         main("--recipe", recipe, "--set", "evaluate.sampling={samples: 3}")
-    with pytest.raises(UserError, match="acc compile"):
-        main("--recipe", recipe, "--compiled", "no/such", "--dry-run")
     with pytest.raises(UserError, match="there is no such file"):
         main(
             "--recipe",

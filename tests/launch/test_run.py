@@ -57,6 +57,14 @@ def test_a_recipe_runs_to_its_report_and_only_what_changed_runs_again(tmp_path: 
     assert len(list(folder.glob("train-*/checkpoint-2/model.safetensors"))) == 1
 
 
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(RECIPE)
+    (tmp_path / "runs").write_text("a file")
+    done = run(tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "acc run: runs/small: the run's folder cannot be made (Not a directory). Give --runs DIR.\n"
+
+
 def test_a_source_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text("sources: [{name: a, path: gone}]\n")
     done = run(tmp_path)

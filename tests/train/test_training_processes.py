@@ -69,6 +69,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         case("recomputed", "tail", recipe={**SP2, "gradient_checkpointing": True}),
         case("half", "tail", recipe={**SP2, "model": {"path": str(student), "dtype": "bfloat16"}, "max_steps": 1}),
         case("leaking", "tail", recipe=SP2, leaks=True),
+        case("apart", "tail", recipe=SP2, apart=True),
         case("uninterrupted", "mixed", recipe=saving),
         case("told-to-stop", "mixed", recipe={**SP2, "max_steps": 2}, terminate_at=1),
         case("killed", "mixed", recipe=saving, kill_at=4),
@@ -93,6 +94,12 @@ def test_samples_weigh_the_same_however_they_are_split(runs: Path) -> None:
 
 def test_data_parallel_is_one_process(runs: Path) -> None:
     same(runs / "one-mixed-sgd", runs / "dp-mixed-sgd", runs / "student")
+
+
+def test_processes_with_different_recipes_or_packs_are_told(runs: Path) -> None:
+    """As when a node reads what an earlier launch left."""
+    assert "the processes of this launch have different recipes or packs" in (runs / "apart.code").read_text()
+    assert not (runs / "apart" / "log.jsonl").is_file()
 
 
 def test_recomputed_activations_change_nothing(runs: Path) -> None:

@@ -67,6 +67,8 @@ def once(module: torch.nn.Module, change: Any) -> None:
 
 for case in json.loads(Path(sys.argv[1]).read_text()):
     recipe = make_recipe(Path(case["student"]), **case.get("recipe", {}))
+    if case.get("apart"):
+        recipe = recipe.model_copy(update={"seed": recipe.seed + int(os.environ["RANK"])})
     interrupt = Interrupt(*(case.get(f"{name}_at") for name in ("kill", "terminate", "poison", "stall")))
     callbacks = [interrupt, *([Asking(Path(case["out"]))] if case.get("asks") else [])]
     acc.train.attention.documents_sdpa = leaking if case.get("leaks") else documents_sdpa

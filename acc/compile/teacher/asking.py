@@ -8,14 +8,10 @@ from pathlib import Path
 
 from acc.compile.teacher.attempts import Kind
 from acc.compile.teacher.progress import Progress
-from acc.errors import UserError
-from acc.llm import Answers, Client, Completion, Failure, Request, RequestRefused
+from acc.llm import Answers, Client, Completion, Failure, Request, RequestRefused, Silence
 from acc.llm import api_key as key_of_environment
 from acc.recipe.data import Teacher
 from acc.records.sample import Sample
-
-MANY = 8
-"""So many requests given up in a row (or as many as are in flight, if more) say that the server is gone."""
 
 
 def ask(samples: Iterable[Sample], kind: Kind, teacher: Teacher, journal: Path, progress: Progress, spent: int = 0) -> Answers:
@@ -40,9 +36,6 @@ def ask(samples: Iterable[Sample], kind: Kind, teacher: Teacher, journal: Path, 
 class _Asking:
     def __init__(self, kind: Kind, teacher: Teacher, progress: Progress, spent: int) -> None:
         self.kind, self.teacher, self.progress, self.spent = kind, teacher, progress, spent
-        self.heard, self.failures, self.last = False, 0, ""
-        """Whether the server has answered anything; requests given up since its last answer, and why the last one was. Once it
-        has, those that it refuses for themselves, such as prompts that are too long, are not counted."""
 
     async def run(self, samples: Iterable[Sample], journal: Path) -> Answers:
         teacher = self.teacher
@@ -55,20 +48,20 @@ class _Asking:
             timeout_s=teacher.timeout_s,
             attempts=teacher.retries + 1,
         )
+        silence = Silence(client)
         async with client:
             waiting = (sample for sample in samples if sample.target in self.kind.targets)
-            workers = [asyncio.create_task(self._work(waiting, client)) for _ in range(teacher.concurrency)]
+            workers = [asyncio.create_task(self._work(waiting, client, silence)) for _ in range(teacher.concurrency)]
             try:
                 await asyncio.gather(*workers)
             finally:
                 for worker in workers:
                     worker.cancel()
                 await asyncio.gather(*workers, return_exceptions=True)
-        if self.failures and not client.answers.answered:
-            raise _gone(self.failures, client.url, self.last)
+        silence.end()
         return client.answers
 
-    async def _work(self, waiting: Iterator[Sample], client: Client) -> None:
+    async def _work(self, waiting: Iterator[Sample], client: Client, silence: Silence) -> None:
         for sample in waiting:
             accepted = False
             for request in self.kind.requests(sample):
@@ -76,7 +69,7 @@ class _Asking:
                 if not isinstance(found, Completion):
                     if self._is_spent(client.answers):
                         break
-                    found = await self._complete(client, request)
+                    found = await _complete(client, request, silence)
                 if isinstance(found, Completion) and (accepted := self.kind.verdict(sample, found).accepted):
                     break
             self.progress.end(accepted, client.answers.answered, client.answers.tokens)
@@ -85,29 +78,16 @@ class _Asking:
         limit = self.teacher.budget_tokens
         return limit is not None and self.spent + answers.tokens >= limit
 
-    async def _complete(self, client: Client, request: Request) -> Completion | Failure:
-        try:
-            found = await client.complete(request)
-        except RequestRefused as e:
-            found = Failure("", str(e))
-            if self.heard:
-                return found
-        if isinstance(found, Completion):
-            self.heard, self.failures = True, 0
+
+async def _complete(client: Client, request: Request, silence: Silence) -> Completion | Failure:
+    try:
+        found = await client.complete(request)
+    except RequestRefused as e:
+        found = Failure("", str(e))
+        if silence.heard:
             return found
-        self.failures += 1
-        self.last = found.reason
-        if self.failures >= max(MANY, self.teacher.concurrency):
-            raise _gone(self.failures, client.url, found.reason)
-        return found
-
-
-def _gone(failures: int, url: str, reason: str) -> UserError:
-    return UserError(
-        f"the server gave no answer to {failures} requests in a row; the last one: {reason}",
-        where=url,
-        mend="Look at the server and run this again: no answer is lost or asked for twice",
-    )
+    silence.note(found)
+    return found
 
 
 def api_key(teacher: Teacher) -> str:

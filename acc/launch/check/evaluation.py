@@ -79,7 +79,7 @@ def _conventions(name: str) -> list[str]:
 def _free(recipe: Recipe) -> set[str]:
     """Benchmarks whose metrics only they know: general tasks and the user's own programs."""
     tasks = recipe.evaluate.general.tasks if recipe.evaluate.general else []
-    return {task.task for task in tasks} | {command.name for command in recipe.evaluate.commands}
+    return {f"general_{task.task}" for task in tasks} | {f"command_{command.name}" for command in recipe.evaluate.commands}
 
 
 def _lengths(context: Context) -> Iterator[Finding]:

@@ -155,3 +155,13 @@ def _sleeps(process: Path) -> bool:
         return b"import time; time.sleep(61)" in (process / "cmdline").read_bytes()
     except OSError:
         return False
+
+
+@pytest.mark.parametrize(("name", "exists"), [("general_aime24/exact_match,none", True), ("aime24/exact_match,none", False)])
+def test_the_best_checkpoint_is_chosen_by_a_score_that_will_be_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, exists: bool
+) -> None:
+    general = {"tasks": [{"task": "aime24"}]}
+    evaluate = {"where": "watch", "server": {"start": "transformers"}, "general": general}
+    main(["check", written(tmp_path, **{"evaluate": evaluate, "train.best": {"score": name}}), "--runs", str(tmp_path)])
+    assert ("no evaluation of this recipe gives the score" not in capsys.readouterr().err) == exists
