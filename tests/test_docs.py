@@ -95,12 +95,6 @@ def test_a_new_benchmark_as_its_how_to_says_grades_its_rows(copied: Path, tmp_pa
         '    name: Literal["mrcr", "graphwalks"]',
         '    name: Literal["mrcr", "graphwalks", "keys"]',
     )
-    checks = copied / "acc" / "launch" / "check" / "evaluation.py"
-    replace(
-        checks,
-        '        "graphwalks": {"answer_nodes": ["x"]},\n',
-        '        "graphwalks": {"answer_nodes": ["x"]},\n        "keys": {"answer": "x"},\n',
-    )
     rows = [{"prompt": f"a: 1\nb: {n}\nWhat is b?", "answer": str(n), "distance": ("near", "far")[n % 2]} for n in range(4)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "keys.parquet")
     said = [json.dumps({"row": n, "response": f"It is {n}." if n else "0 or 1"}) for n in range(4)]

@@ -33,20 +33,21 @@ class Benchmark:
 
     `graded` are the columns that `grade` reads, `asked` those that `messages` and `group` read besides, the last one that by
     which a recipe chooses rows. `grade` gives every convention by name; `quoted` are those reported for slices too, the
-    headline first.
+    headline first, `others` the rest.
     """
 
     name: str
     graded: tuple[str, ...]
     asked: tuple[str, ...]
     quoted: tuple[str, ...]
+    others: tuple[str, ...]
     messages: Callable[[Row], list[Message]]
     group: Callable[[Row], str]
     grade: Callable[[Row, str], dict[str, float]]
 
 
 BENCHMARKS = {
-    name: Benchmark(name, m.GRADED, m.ASKED, m.QUOTED, m.messages, m.group, m.grade)
+    name: Benchmark(name, m.GRADED, m.ASKED, m.QUOTED, m.OTHERS, m.messages, m.group, m.grade)
     for name, m in (("mrcr", mrcr), ("graphwalks", graphwalks))
 }
 

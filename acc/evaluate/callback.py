@@ -15,6 +15,7 @@ from acc.evaluate.runner import Evaluation, Likelihood
 from acc.recipe.evaluation import Evaluate
 from acc.recipe.schema import Recipe
 from acc.records.evaluated import Asked, evaluation_key, is_evaluated, mark_evaluated
+from acc.records.markers import read_marker
 from acc.records.scores import SCORES, append_scores
 
 Log = Callable[[dict[str, float]], None]
@@ -50,20 +51,22 @@ class CheckpointEvaluation(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
-        """Evaluate the base as step 0, and the checkpoint that training goes on from, unless their scores are there."""
+        """Evaluate the base as step 0, and the checkpoint that training goes on from, unless their scores are there or its
+        schedule does not ask for it."""
         self._began = time.monotonic()
         # A likelihood is that of the model as it is now, and after a restart that is not the base.
         answers = self._asked is not None and generates(self._asked.evaluate)
         if self.recipe.evaluate.base and (answers or not state.global_step):
             self._evaluate(self.recipe.student, 0, "full")
         if state.global_step:
-            self.on_save(args, state, control)
+            self._saved(state.global_step)
         return control
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> TrainerControl:
-        """Evaluate the checkpoint that was just saved."""
-        rows: Rows = "screen" if has_screen(self.recipe.evaluate) else "full"
-        self._evaluate(str(self.checkpoints / f"checkpoint-{state.global_step}"), state.global_step, rows)
+        """Evaluate the checkpoint that was just saved; one that is left behind on a stop when training goes on, for whoever
+        told us to stop will not wait."""
+        if not control.should_training_stop or state.global_step >= state.max_steps:
+            self._saved(state.global_step)
         return control
 
     def on_train_end(
@@ -78,6 +81,12 @@ class CheckpointEvaluation(TrainerCallback):
                 flush=True,
             )
         return control
+
+    def _saved(self, step: int) -> None:
+        folder = self.checkpoints / f"checkpoint-{step}"
+        marker = read_marker(folder)
+        if marker is None or marker.scheduled:
+            self._evaluate(str(folder), step, "screen" if has_screen(self.recipe.evaluate) else "full")
 
     def _evaluate(self, checkpoint: str, step: int, rows: Rows) -> None:
         if self._asked is None:

@@ -17,6 +17,8 @@ ASKED = ("prompt", "problem_type")
 """Columns that asking reads besides."""
 QUOTED = ("f1", "precision")
 """Conventions reported for slices too; the first is the headline. Precision is what the paper of the method reports."""
+OTHERS = ("official_f1", "strict_f1", "recall", "exact")
+"""The other conventions."""
 
 _LIST = re.compile(r"Final Answer: ?\[(.*)\]")
 

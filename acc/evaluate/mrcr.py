@@ -19,6 +19,8 @@ ASKED = ("prompt", "n_needles")
 """Columns that asking reads besides."""
 QUOTED = ("official",)
 """Conventions reported for slices too; the first is the headline."""
+OTHERS = ("none", "lstrip", "strip")
+"""The other conventions."""
 
 
 def grade(row: dict[str, Any], response: str) -> dict[str, float]:

@@ -10,10 +10,10 @@ from acc.errors import UserError
 from acc.evaluate.plan import Job, open_jobs
 from acc.recipe import Recipe
 from acc.records.evaluated import evaluation_key, mark_evaluated
+from acc.records.markers import checkpoint_folders, read_marker
 from acc.records.scores import SCORES, read_scores
 from acc.stage.manifest import Manifest, is_done
 from acc.train import deliver, keep, train_key
-from acc.train.markers import checkpoint_folders, read_marker
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,10 @@ class Evaluated:
         return (key := self._key()) is not None and is_done(self.train, key)
 
     def checkpoints(self) -> dict[int, Path]:
-        """The whole checkpoints of this recipe's training by step."""
+        """The whole checkpoints of this recipe's training that its schedule asks for, by step."""
         key = self._key()
         found = [(folder, marker) for folder in checkpoint_folders(self.train) if (marker := read_marker(folder)) is not None]
-        return {marker.step: folder for folder, marker in found if marker.key == key}
+        return {marker.step: folder for folder, marker in found if marker.key == key and marker.scheduled}
 
     def open_jobs(self) -> list[Job]:
         """What may be evaluated now, the most urgent first."""

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from acc.errors import ExitCode, UserError
+from acc.launch.hold import Hold
 from acc.launch.launcher import check_alone, check_launcher, drop_agreed
 from acc.launch.processes import agreed, global_rank, is_launched, launch_id, leave, start
 from acc.recipe import Recipe
@@ -33,8 +34,9 @@ def run(recipe: Recipe, args: argparse.Namespace) -> ExitCode:
     folder = Path(args.runs) / recipe.name
     check_launcher(recipe)
     drop_agreed()
+    hold = None
     if global_rank() == 0:
-        _prepare(recipe, folder, args.until, packed=args.since == "train")
+        hold = _prepare(recipe, folder, args.until, packed=args.since == "train")
     else:
         _wait(folder)
     if args.until:
@@ -43,6 +45,8 @@ def run(recipe: Recipe, args: argparse.Namespace) -> ExitCode:
         check_alone(recipe)
         sets = [part for text in args.overrides for part in ("--set", text)]
         sets += ["--from", args.since] if args.since else []
+        if hold:
+            hold.release()
         code = start(recipe.launch.processes, recipe.launch.threads, ["run", args.recipe, "--runs", str(args.runs), *sets])
         return ExitCode(code) if code in set(ExitCode) else ExitCode.INTERNAL
     if (ended := _train(recipe, folder)) != ExitCode.OK:
@@ -54,8 +58,8 @@ def run(recipe: Recipe, args: argparse.Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-def _prepare(recipe: Recipe, folder: Path, until: str | None, *, packed: bool) -> None:
-    """The CPU stages, on global rank 0; whatever happens, the ranks that wait are told.
+def _prepare(recipe: Recipe, folder: Path, until: str | None, *, packed: bool) -> Hold:
+    """The CPU stages, on global rank 0, which from now on holds the folder; whatever happens, the ranks that wait are told.
 
     Args:
         packed: they were done before, and no GPU shall wait while their inputs are looked at again.
@@ -68,6 +72,7 @@ def _prepare(recipe: Recipe, folder: Path, until: str | None, *, packed: bool) -
     except OSError as e:
         raise UserError(f"the run's folder cannot be made ({e.strerror})", where=str(folder), mend="Give --runs DIR") from e
     try:
+        hold = Hold(folder)
         check_inline(recipe)
         _ready(recipe, folder, launch="")
         write_text(folder / "recipe.json", recipe.model_dump_json(indent=1) + "\n")
@@ -85,6 +90,7 @@ def _prepare(recipe: Recipe, folder: Path, until: str | None, *, packed: bool) -
         _ready(recipe, folder, launch=launch_id(), error=str(e) or type(e).__name__)
         raise
     _ready(recipe, folder, launch=launch_id())
+    return hold
 
 
 def _ready(recipe: Recipe, folder: Path, *, launch: str, error: str = "") -> None:

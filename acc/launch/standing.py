@@ -80,14 +80,15 @@ def _evaluate(recipe: Recipe, folder: Path) -> Standing:
     if not evaluate.measures_something:
         return Standing("evaluate", "not asked")
     first: Literal["screen", "full"] = "screen" if has_screen(evaluate) else "full"
-    key, steps = evaluation_key(recipe), [*([0] if evaluate.base else []), *checkpoints(folder / "train")]
+    run = Evaluated(recipe, folder)
+    key, steps = evaluation_key(recipe), [*([0] if evaluate.base else []), *sorted(run.checkpoints())]
     done = [step for step in steps if is_evaluated(out, step, first, key)]
     words = [f"{len(done)} of {len(steps)} that are there"]
     if missing := [str(step) for step in steps if step not in done]:
         words.append(f"not yet: step {', '.join(missing)}")
     if claimed := [f"{step} by {host}" for step, host in _claims(out / "claims")]:
         words.append(f"being evaluated: step {', '.join(claimed)}")
-    state: State = "done" if Evaluated(recipe, folder).is_finished() else "begun" if done or claimed else "not begun"
+    state: State = "done" if run.is_finished() else "begun" if done or claimed else "not begun"
     return Standing("evaluate", state, "; ".join(words))
 
 

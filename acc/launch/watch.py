@@ -109,7 +109,7 @@ class Watcher:
 
     def _evaluated(self, run: Evaluated, job: Job) -> bool:
         """Evaluate a job unless another watcher has it; whether it was evaluated, or is gone."""
-        from acc.train.markers import read_marker
+        from acc.records.markers import read_marker
 
         held = claim(run.out / "claims", job.step)
         if held is None:

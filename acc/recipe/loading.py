@@ -39,6 +39,16 @@ _Loader.add_implicit_resolver(
 )
 
 
+class _Dumper(yaml.SafeDumper):
+    """safe_dump, but a text is quoted where `_Loader` would take it for something else, and nothing is a reference."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_Dumper.yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+
 @dataclass
 class _Source:
     """A recipe as plain data, with the place of every key."""
@@ -67,6 +77,20 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     for text in overrides:
         _override(source, text)
     return _validate(source, str(path)).in_folder(Path(path).parent)
+
+
+def frozen(path: str | Path, overrides: Iterable[str] = ()) -> str:
+    """A recipe as YAML that depends on no other file: what it extends and `--set` are in it, and paths mean what they meant.
+
+    Raises:
+        UserError: as `load_recipe`.
+    """
+    overrides = list(overrides)
+    recipe, source = load_recipe(path, overrides), _read(Path(path), ())
+    for text in overrides:
+        _override(source, text)
+    data = {**source.data, "paths_from": str(recipe.resolve("").resolve())}
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=128)
 
 
 def recipe_from(data: Mapping[str, Any], where: str = "recipe") -> Recipe:

@@ -26,6 +26,8 @@ class Recipe(Section):
     """Name of the run; its folder is runs/<name>."""
     seed: Count = 0
     """Seed of every random choice."""
+    paths_from: str = Field(default="", pattern=r"^(/.*)?$")
+    """Folder that relative paths begin in, absolute; empty for the recipe's own. `acc submit` sets it in what its jobs read."""
     sources: list[Source] = Field(default=[])
     """Where trajectories come from; only a recipe that does nothing but evaluate has none."""
     compile: Compile = Compile()
@@ -63,7 +65,7 @@ class Recipe(Section):
 
     def resolve(self, path: str) -> Path:
         """A path of the recipe, relative to the folder that the recipe lies in."""
-        return self._folder / Path(path).expanduser()
+        return self._folder / self.paths_from / Path(path).expanduser()
 
     @property
     def student(self) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from acc.errors import UserError
+from acc.records.markers import MARKER, Marker, checkpoint_folders, read_marker
 from acc.stage.files import write_json
 from acc.train.engine import barrier
 from acc.train.half_weights import MASTER
-from acc.train.markers import MARKER, Marker, checkpoint_folders, read_marker
 from acc.train.parallel import Sizes
 
 STATE = (
@@ -63,11 +63,11 @@ def find_resume(out: Path, key: str, sizes: Sizes) -> Resume | None:
     return None
 
 
-def seal(folder: Path, *, step: int, key: str, seed: int, sizes: Sizes) -> None:
+def seal(folder: Path, *, step: int, key: str, seed: int, sizes: Sizes, scheduled: bool) -> None:
     """Write the marker once every process is here; give control back when it is on disk."""
     barrier()
     if sizes.rank == 0:
-        _mark(folder, Marker(step, key, seed, sizes.world, sizes.sequence, state=True, files={}))
+        _mark(folder, Marker(step, key, seed, sizes.world, sizes.sequence, state=True, files={}, scheduled=scheduled))
     barrier()
 
 
@@ -79,7 +79,7 @@ def drop_old_state(out: Path, keep: int) -> None:
             continue
         doomed = [p for pattern in STATE for p in folder.glob(pattern)]
         # The marker first: killed in between, the folder is a whole checkpoint of weights with some files too many.
-        _mark(folder, Marker(marker.step, marker.key, marker.seed, marker.world, marker.sequence, False, {}), doomed)
+        _mark(folder, replace(marker, state=False), doomed)
         for path in doomed:
             if path.is_dir():
                 shutil.rmtree(path)

@@ -14,11 +14,11 @@ from acc.errors import UserError
 from acc.recipe import Recipe
 from acc.recipe.training import Best
 from acc.records.evaluated import is_evaluated
+from acc.records.markers import MARKER, Marker, checkpoint_folders, read_marker
 from acc.records.scores import read_scores
 from acc.stage.files import write_json
 from acc.train.callbacks import LOG
 from acc.train.engine import reduce_sum
-from acc.train.markers import MARKER, checkpoint_folders, read_marker
 
 BEST = "best.json"
 """The best checkpoint: `step`, `score` (its name) and `value`."""
@@ -77,14 +77,17 @@ def keep(recipe: Recipe, out: Path, scores: Path | None, *, over: bool = False) 
     if train.keep_weights is None:
         return
 
-    def evaluated(step: int) -> bool:
+    def settled(marker: Marker) -> bool:
+        step = marker.step
+        if not marker.scheduled:
+            return True
         if inline or scores is None:
             return step in known or not recipe.evaluate.measures_something
         return is_evaluated(scores.parent, step, "screen") or is_evaluated(scores.parent, step, "full")
 
-    whole = [(folder, marker.step) for folder in checkpoint_folders(out) if (marker := read_marker(folder)) is not None]
-    for folder, step in whole[: -max(train.keep_weights, train.keep_checkpoints)]:
-        if step != best and evaluated(step):
+    whole = [(folder, marker) for folder in checkpoint_folders(out) if (marker := read_marker(folder)) is not None]
+    for folder, marker in whole[: -max(train.keep_weights, train.keep_checkpoints)]:
+        if marker.step != best and settled(marker):
             # The marker first: killed in between, the folder is no checkpoint any more.
             (folder / MARKER).unlink()
             shutil.rmtree(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from acc.recipe import Recipe
-from acc.train.markers import checkpoint_folders, read_marker
+from acc.records.markers import checkpoint_folders, read_marker
 
 STATE_BYTES = 12
 """AdamW's float32 weight and two moments of each trained parameter, bytes."""

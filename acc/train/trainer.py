@@ -200,13 +200,15 @@ class LongContextTrainer(GuardedTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         check_disk(self.recipe, self.model, self.out, saves=1)
         super()._save_checkpoint(model, trial)
-        folder = self.out / f"checkpoint-{self.state.global_step}"
+        step = self.state.global_step
+        folder = self.out / f"checkpoint-{step}"
         if self.sizes.rank == 0:
             copy_tokenizer(self.recipe, folder)
             if self.recipe.lora:
                 self._plain.config.save_pretrained(folder / BASE)
             self.guard.save(folder)
             (folder / "training_args.bin").unlink(missing_ok=True)
-        seal(folder, step=self.state.global_step, key=self.key, seed=self.recipe.seed, sizes=self.sizes)
+        scheduled = self.flow.saves(step)
+        seal(folder, step=step, key=self.key, seed=self.recipe.seed, sizes=self.sizes, scheduled=scheduled)
         if self.sizes.rank == 0:
             drop_old_state(self.out, self.recipe.train.keep_checkpoints)

@@ -150,3 +150,8 @@ def test_grading_needs_neither_torch_nor_transformers():
     program = "import sys, acc.evaluate.grade_cli, acc.evaluate.cli, acc.evaluate.suites, acc.llm;"
     program += "print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(("rule", "row"), [(mrcr, ROW), (graphwalks, {"answer_nodes": ["a"]})])
+def test_every_convention_is_named_once(rule, row):
+    assert sorted(rule.grade(row, "")) == sorted((*rule.QUOTED, *rule.OTHERS))

@@ -1,17 +1,21 @@
 """What the training processes evaluate: everything inline, and beside a watcher what its server cannot give."""
 
 import json
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
 import torch
 from scripted import Scripted, choice, reply_of
+from transformers import TrainerControl
 
 from acc.evaluate import CheckpointEvaluation
 from acc.evaluate.runner import Evaluation
 from acc.recipe.loading import recipe_from
 from acc.records.evaluated import evaluation_key, is_evaluated
+from acc.records.markers import MARKER, Marker
 from acc.records.scores import SCORES, read_scores
+from acc.stage.files import write_json
 
 SERVER = {"base_url": "http://127.0.0.1:1/v1", "model": "{checkpoint}"}
 MRCR = {"name": "mrcr", "synthetic": {"rows": 4, "tokens": 300}, "max_new_tokens": 4}
@@ -37,18 +41,19 @@ class Training:
         self.logged, self.asked_for = [], []
         self.callback = CheckpointEvaluation(asked, compiled, out, trained.parent)
         self.callback.attach(self.logged.append, self.likelihood)
-        self.state = SimpleNamespace(global_step=begun, is_world_process_zero=True)
+        self.state = SimpleNamespace(global_step=begun, max_steps=20, is_world_process_zero=True)
 
     def likelihood(self, asked):
         self.asked_for.append(len(asked))
         return [self.state.global_step + len(target) / 4 for _, target, _ in asked]
 
-    def run(self, *saves):
-        self.callback.on_train_begin(None, self.state, None)
+    def run(self, *saves, stops=False):
+        control = TrainerControl(should_training_stop=stops)
+        self.callback.on_train_begin(None, self.state, control)
         for step in saves:
             self.state.global_step = step
-            self.callback.on_save(None, self.state, None)
-        self.callback.on_train_end(None, self.state, None)
+            self.callback.on_save(None, self.state, control)
+        self.callback.on_train_end(None, self.state, control)
         return self
 
 
@@ -72,6 +77,21 @@ def test_after_a_restart_the_model_in_training_is_not_taken_for_the_base(student
     asked = recipe(student, held_out={"measures": ["nll"]})
     training = Training(asked, compiled, tmp_path, trained, begun=10).run()
     assert {s.step for s in read_scores(tmp_path / SCORES)} == {10} and training.asked_for == [24]
+
+
+def test_who_told_us_to_stop_does_not_wait_for_an_evaluation(student, trained, compiled, tmp_path):
+    asked = recipe(student, base=False, held_out={"measures": ["nll"]})
+    assert Training(asked, compiled, tmp_path, trained).run(10, stops=True).asked_for == []
+    assert Training(asked, compiled, tmp_path, trained, begun=10).run().asked_for == [24], "it is made up for"
+    assert Training(asked, compiled, tmp_path, trained).run(20, stops=True).asked_for == [24], "the last one has all its time"
+
+
+def test_a_checkpoint_beside_the_schedule_is_not_evaluated(student, compiled, tmp_path):
+    asked = recipe(student, base=False, held_out={"measures": ["nll"]})
+    checkpoint = tmp_path / "train" / "checkpoint-7"
+    checkpoint.mkdir(parents=True)
+    write_json(checkpoint / MARKER, asdict(Marker(7, "k", 0, 1, 1, state=True, files={}, scheduled=False)))
+    assert Training(asked, compiled, tmp_path / "evaluate", checkpoint, begun=7).run().asked_for == []
 
 
 def test_a_watcher_without_a_server_measures_everything_itself(student, trained, compiled, tmp_path):

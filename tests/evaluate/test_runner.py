@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import TrainerControl
 
 from acc.errors import UserError
 from acc.evaluate import CheckpointEvaluation, cli, run
@@ -189,8 +190,8 @@ def test_the_callback_scores_the_base_once_and_every_checkpoint_and_logs_them(ev
     def training():
         callback = CheckpointEvaluation(recipe, compiled, tmp_path, trained.parent)
         callback.attach(logged.append)
-        callback.on_train_begin(None, SimpleNamespace(global_step=0), None)
-        callback.on_save(None, SimpleNamespace(global_step=10), None)
+        callback.on_train_begin(None, SimpleNamespace(global_step=0), TrainerControl())
+        callback.on_save(None, SimpleNamespace(global_step=10), TrainerControl())
 
     torch.manual_seed(5)
     state = torch.get_rng_state()

@@ -14,7 +14,9 @@ from acc.launch.endings import attempts, ending
 from acc.launch.submit.queue import JobState, states
 from acc.recipe import load_recipe
 from acc.records.evaluated import evaluation_key, mark_evaluated
+from acc.stage.files import write_json
 from acc.stage.manifest import Manifest
+from acc.train import train_key
 
 RECIPE = """\
 name: small
@@ -129,8 +131,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "ready.json").write_text('{"recipe_folder": "../.."}')
     Manifest("compile", "k", 0, records=9, written=7, rejected={"over_long": 2}).write(folder / "compile")
     Manifest("pack", "k", 0, records=7, written=7, counts={"sequences": 4}).write(folder / "pack")
-    (folder / "train" / "checkpoint-5").mkdir(parents=True)
-    (folder / "train" / "checkpoint-5" / "acc_checkpoint.json").write_text("{}")
+    for step, scheduled in ((5, True), (6, False)):
+        sizes = {"seed": 0, "world": 1, "sequence": 1, "state": False, "files": {}}
+        marker = {"step": step, "key": train_key(recipe, folder / "pack"), **sizes, "scheduled": scheduled}
+        write_json(folder / "train" / f"checkpoint-{step}" / "acc_checkpoint.json", marker)
     lines = [{"step": s, "loss": 2.0, "tokens_per_second": 1000.0} for s in range(1, 7)]
     (folder / "train" / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 7, "lo')
     mark_evaluated(folder / "evaluate", 0, "full", evaluation_key(recipe))
@@ -147,7 +151,7 @@ def test_where_a_run_stands(run: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert stages["compile"] == {"state": "done", "said": "7 samples of 9 records, 2 rejected"}
     assert stages["pack"]["state"] == "done"
     assert stages["train"]["state"] == "begun"
-    assert stages["train"]["said"] == "step 6 of ?, loss 2.0000, 1,000 tokens/s, checkpoint-5 the last whole one"
+    assert stages["train"]["said"] == "step 6 of ?, loss 2.0000, 1,000 tokens/s, checkpoint-6 the last whole one"
     assert stages["evaluate"] == {"state": "begun", "said": "1 of 2 that are there; not yet: step 5"}
     assert stages["report"]["state"] == "not begun"
     assert [job["endings"] for job in found["jobs"]] == [["told to stop before its time was over; saved, and goes on"]]

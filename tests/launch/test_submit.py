@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -44,7 +45,7 @@ def recipe_of(folder: Path, *sets: str) -> Recipe:
 
 def written(folder: Path, *sets: str) -> dict[str, str]:
     recipe = recipe_of(folder, *sets)
-    place = Place(folder / "big.yaml", sets, folder / "runs", folder)
+    place = Place(folder / "runs", folder)
     found: list[Script] = [*scripts(recipe, place), smoke_script(recipe, place)]
     return {script.name: script.text for script in found}
 
@@ -122,6 +123,7 @@ def test_a_dry_run_prints_everything_and_writes_nothing(tmp_path: Path, capsys: 
     assert main(["submit", str(tmp_path / "big.yaml"), "--runs", str(tmp_path / "runs"), "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert said.count("#!/bin/bash") == 4 and "--dependency=afterok:<prepare>" in said
+    assert "jobs/recipe.yaml\n# Written by `acc submit " in said
     assert not (tmp_path / "runs").exists()
 
 
@@ -148,8 +150,8 @@ def calls(folder: Path, name: str) -> list[str]:
 
 
 def test_submitting_says_what_waits_for_what_and_notes_the_ids(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    recipe_of(cluster)
-    command = ["submit", str(cluster / "big.yaml"), "--runs", str(cluster / "runs")]
+    submitted = recipe_of(cluster, "train.learning_rate=3e-6")
+    command = ["submit", str(cluster / "big.yaml"), "--runs", str(cluster / "runs"), "--set", "train.learning_rate=3e-6"]
     assert main(command) == 0
     jobs = cluster / "runs" / "big" / "jobs"
     assert calls(cluster, "sbatch") == [
@@ -160,6 +162,12 @@ def test_submitting_says_what_waits_for_what_and_notes_the_ids(cluster: Path, ca
     assert {p.name: p.read_text().strip() for p in (jobs / "ids").iterdir()} == {
         "prepare": "101", "evaluate-0": "102", "train": "103",
     }  # fmt: skip
+
+    (cluster / "big.yaml").write_text("name: other")
+    assert f"acc run {jobs}/recipe.yaml --runs {cluster}/runs" in (jobs / "train.sbatch").read_text()
+    frozen = load_recipe(jobs / "recipe.yaml").model_dump()
+    assert frozen == {**submitted.model_dump(), "paths_from": str(cluster)}, "as it was when it was submitted"
+    recipe_of(cluster)
 
     stand_in(cluster, "scontrol", "echo JobId=101 JobState=RUNNING Reason=None Restarts=0 ExitCode=0:0")
     capsys.readouterr()
@@ -237,9 +245,12 @@ def test_what_saved_or_crashed_is_queued_again_and_a_mistake_is_not(
     assert len(calls(cluster, "scontrol requeue 2345")) == requeued
 
 
-def test_each_whole_checkpoint_gets_one_job_and_the_last_job_waits_for_those(cluster: Path) -> None:
+def test_each_whole_checkpoint_of_the_schedule_gets_one_job_and_the_last_job_waits_for_those(cluster: Path) -> None:
     train, ids = cluster / "runs" / "big" / "train", cluster / "runs" / "big" / "jobs" / "ids"
-    saves = f"mkdir -p {train}/checkpoint-{{5,10,15}}; touch {train}/checkpoint-{{5,10}}/acc_checkpoint.json"
+    saves = f"mkdir -p {train}/checkpoint-{{5,7,10,15}}"
+    for step in (5, 7, 10):
+        marker = json.dumps({"scheduled": step != 7})
+        saves += f"; echo '{marker}' >{train}/checkpoint-{step}/acc_checkpoint.json"
     play(cluster, "train", f"{saves}; exit 1")
     assert sorted(line.split()[-1] for line in calls(cluster, "sbatch")) == ["10", "5"]
     assert {(ids / f"evaluate-{step}").read_text().strip() for step in (5, 10)} == {"101", "102"}

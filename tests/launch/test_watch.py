@@ -68,12 +68,12 @@ class FakeRun:
         monkeypatch.setattr(Watcher, "_asked", lambda *_: self)
         monkeypatch.setattr(Watcher, "_report", lambda *_: None)
 
-    def save(self, *steps: int, over: bool = False, key: str = "") -> None:
+    def save(self, *steps: int, over: bool = False, key: str = "", scheduled: bool = True) -> None:
         for step in steps:
             folder = self.folder / "train" / f"checkpoint-{step}"
             folder.mkdir(parents=True)
             marker = {"key": key or self.key, "seed": 0, "world": 1, "sequence": 1, "state": False, "files": {}}
-            write_json(folder / "acc_checkpoint.json", {"step": step, **marker})
+            write_json(folder / "acc_checkpoint.json", {"step": step, **marker, "scheduled": scheduled})
         if over:
             Manifest("train", self.key, 0).write(self.folder / "train")
 
@@ -133,9 +133,10 @@ def test_once_evaluates_what_is_there_and_another_time_only_what_is_new(fake: Fa
     assert not (fake.folder / "train" / "log.jsonl").exists(), "while it lasts the training logs the scores itself"
     fake.save(20)
     fake.save(99, key="another training")
+    fake.save(23, scheduled=False)
     (fake.folder / "train" / "checkpoint-30").mkdir()
     fake.watch(once=True)
-    assert fake.begun() == ["0 full", "10 full", "20 full"], "a folder without its marker is no checkpoint"
+    assert fake.begun() == ["0 full", "10 full", "20 full"], "neither half-written ones nor what a stop left behind"
 
 
 def test_a_job_of_one_checkpoint_evaluates_it_alone_and_before_it_the_base(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from acc.errors import UserError
-from acc.recipe import Recipe, load_recipe
+from acc.recipe import Recipe, frozen, load_recipe
 
 GOOD = """\
 name: demo
@@ -193,3 +193,18 @@ def test_reading_a_recipe_needs_neither_torch_nor_transformers(tmp_path: Path) -
     path = str(write(tmp_path, GOOD))
     code = f"import sys, acc.recipe; acc.recipe.load_recipe({path!r}); print({{'torch', 'transformers'}} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
+
+
+def test_a_frozen_recipe_depends_on_no_other_file_and_means_the_same_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    write(tmp_path / "mine", GOOD, "base.yaml")
+    text = "extends: base.yaml\nname: '1e5'\nmodel: {path: student, revision: '12e4567'}\nrationale: {kind: none}\n"
+    original = write(tmp_path / "mine", text)
+    sets = ["train.learning_rate=3e-6", "sources.0.path='1e5'"]
+    copy = write(tmp_path, frozen(original, sets), "copy.yaml")
+    write(tmp_path / "mine", "nonsense", "base.yaml")
+    read = load_recipe(copy)
+    assert (read.name, read.model.revision, read.sources[0].paths) == ("1e5", "12e4567", ["1e5"])
+    assert (read.train.learning_rate, read.compile.budget_tokens, read.rationale.kind) == (3e-6, 4096, "none")
+    assert read.resolve("logs") == tmp_path / "mine" / "logs" and read.resolve("/data") == Path("/data")
+    assert frozen(copy) == copy.read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from accelerate.commands.launch import launch_command_parser
 from acc.evaluate.calibration import published_name
 from acc.launch.cli import add_arguments
 from acc.launch.launcher import check_launcher
-from acc.recipe import Recipe, load_recipe
+from acc.recipe import Recipe, frozen, load_recipe
 from acc.recipe.policy import check_policies
 from acc.recipe.preset import choices
 from acc.recipe.where import check_inline, check_watch
@@ -44,6 +44,13 @@ def command_of(path: Path) -> list[str]:
     first = path.read_text(encoding="utf-8").splitlines()[0]
     assert first.startswith("# ")
     return shlex.split(first.removeprefix("# "))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_a_shipped_recipe_is_frozen_as_it_is(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "recipe.yaml"
+    copy.write_text(frozen(path), encoding="utf-8")
+    assert load_recipe(copy).model_dump() == {**load_recipe(path).model_dump(), "paths_from": str(path.parent)}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)

@@ -18,10 +18,10 @@ from transformers import AutoModelForCausalLM, TrainerCallback
 import acc.train
 from acc.errors import ExitCode, UserError
 from acc.recipe import Recipe
+from acc.records.markers import checkpoint_folders, read_marker
 from acc.records.scores import Score, append_scores
 from acc.train.disk import check_disk
 from acc.train.half_weights import MASTER, WEIGHTS
-from acc.train.markers import checkpoint_folders, read_marker
 
 STEPS = [(s, d) for s in range(4) for d in ([(20, [(15, 20)]), (31 + s, [(25, 31)])], [(12, [])])]
 EVALUATE = {"benchmarks": [{"name": "mrcr", "synthetic": {}}]}

@@ -13,9 +13,9 @@ from transformers import TrainerCallback
 import acc.train
 from acc.errors import ExitCode
 from acc.records.evaluated import mark_evaluated
+from acc.records.markers import checkpoint_folders
 from acc.records.scores import SCORES, Score, append_scores
 from acc.train.delivery import undelivered
-from acc.train.markers import checkpoint_folders
 
 EVALUATE = {"where": "watch", "benchmarks": [{"name": "mrcr", "synthetic": {}}]}
 

@@ -27,9 +27,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Traine
 
 import acc.train
 from acc.errors import ExitCode, UserError
+from acc.records.markers import checkpoint_folders, read_marker
 from acc.stage.manifest import read_manifest
 from acc.train import speed
-from acc.train.markers import checkpoint_folders, read_marker
 
 STEPS = [(s, d) for s in range(4) for d in ([(20, [(15, 20)]), (31 + s, [(25, 31)])], [(12, [])])]
 

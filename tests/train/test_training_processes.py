@@ -25,6 +25,7 @@ from training_material import (
 from transformers import AutoModelForCausalLM
 
 import acc.train
+from acc.records.markers import checkpoint_folders, read_marker
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(600)]
 
@@ -124,7 +125,9 @@ def test_killed_run_goes_on_as_if_it_had_not_been(runs: Path) -> None:
 
 def test_told_to_stop_saves_at_the_end_of_the_step_and_asks_to_be_started_again(runs: Path) -> None:
     assert (runs / "told-to-stop.code").read_text() == "75"
-    assert (runs / "told-to-stop" / "checkpoint-1" / "acc_checkpoint.json").is_file()
+    marker = read_marker(runs / "told-to-stop" / "checkpoint-1")
+    assert marker is not None and not marker.scheduled
+    assert all(m.scheduled for f in checkpoint_folders(runs / "uninterrupted") if (m := read_marker(f)))
 
 
 def test_attention_that_lets_documents_see_their_neighbours_is_refused_by_all(runs: Path) -> None:

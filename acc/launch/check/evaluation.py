@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Any
 
 from acc.errors import UserError
 from acc.evaluate.benchmarks import BENCHMARKS
@@ -54,7 +53,7 @@ def score_names(recipe: Recipe) -> Iterator[str]:
     for entry in evaluate.benchmarks:
         benchmark = BENCHMARKS[entry.name]
         name = f"synthetic_{entry.name}" if entry.synthetic else entry.name
-        yield from (f"{name}/{metric}" for metric in (*_conventions(entry.name), *COSTS))
+        yield from (f"{name}/{metric}" for metric in (*benchmark.quoted, *benchmark.others, *COSTS))
         yield from (f"{name}/{metric}_minus_base" for metric in benchmark.quoted if evaluate.base)
     if (asked := evaluate.held_out) is not None:
         for metric in asked.measures:
@@ -65,15 +64,6 @@ def score_names(recipe: Recipe) -> Iterator[str]:
                     yield f"held_out/{metric}_minus_base{place}"
                 if condition != "full" and "full" in asked.conditions:
                     yield f"held_out/{metric}_minus_{condition}"
-
-
-def _conventions(name: str) -> list[str]:
-    """Every convention of a benchmark, as it grades an empty answer to a row of its form."""
-    rows: dict[str, dict[str, Any]] = {
-        "mrcr": {"answer": "x", "random_string_to_prepend": "x"},
-        "graphwalks": {"answer_nodes": ["x"]},
-    }
-    return list(BENCHMARKS[name].grade(rows[name], ""))
 
 
 def _free(recipe: Recipe) -> set[str]:

@@ -35,7 +35,7 @@ def smoke_recipe(recipe: Recipe, *, per_step: int, compiled: bool) -> Recipe:
     }
     evaluate = recipe.evaluate
     held_out = evaluate.held_out.model_copy(update={"limit": ROWS}) if evaluate.held_out and compiled else None
-    benchmarks = [_short(recipe, benchmark) for benchmark in evaluate.benchmarks]
+    benchmarks = [_short(benchmark) for benchmark in evaluate.benchmarks]
     if not held_out and not benchmarks:
         tokens = min(1_000, recipe.pack.length // 4)
         benchmarks = [Benchmark(name="mrcr", synthetic=SyntheticRows(rows=ROWS, tokens=tokens), max_new_tokens=32)]
@@ -48,24 +48,20 @@ def smoke_recipe(recipe: Recipe, *, per_step: int, compiled: bool) -> Recipe:
         "base": False,
         "preset": None,
     }
-    local = recipe.resolve(recipe.model.path)
-    path = str(local.resolve()) if local.is_dir() else recipe.model.path
     return recipe.model_copy(
         update={
             "name": f"{recipe.name}-smoke",
+            "paths_from": str(recipe.resolve("").resolve()),
             "train": recipe.train.model_copy(update=train),
             "evaluate": evaluate.model_copy(update={**asked, "where": "watch" if evaluate.server else "inline"}),
-            "model": recipe.model.model_copy(update={"path": path}),
             "launch": recipe.launch.model_copy(update={"nodes": 1, "slurm": None}),
         }
     )
 
 
-def _short(recipe: Recipe, benchmark: Benchmark) -> Benchmark:
-    """A few rows and short answers of a benchmark; its own file by its whole path."""
-    rows = str(recipe.resolve(benchmark.rows).resolve()) if benchmark.rows else None
-    tokens = min(ANSWER, benchmark.max_new_tokens)
-    return benchmark.model_copy(update={"limit": ROWS, "rows": rows, "max_new_tokens": tokens})
+def _short(benchmark: Benchmark) -> Benchmark:
+    """A few rows and short answers of a benchmark."""
+    return benchmark.model_copy(update={"limit": ROWS, "max_new_tokens": min(ANSWER, benchmark.max_new_tokens)})
 
 
 def alone(recipe: Recipe) -> Recipe:

@@ -26,15 +26,18 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         UserError: the recipe cannot be submitted, there is no sbatch, or the run has jobs already.
     """
-    from acc.launch.submit.jobs import Place
+    from acc.launch.submit.jobs import RECIPE, Place
     from acc.launch.submit.submission import planned, submit, words
-    from acc.recipe import load_recipe
+    from acc.recipe import frozen, load_recipe
 
     recipe = load_recipe(args.recipe, args.overrides)
-    place = Place(Path(args.recipe).resolve(), tuple(args.overrides), args.runs.resolve(), Path.cwd())
+    place = Place(args.runs.resolve(), Path.cwd())
     folder = place.runs / recipe.name
     written, calls = planned(recipe, place, smoke=args.smoke)
+    given = shlex.join([args.recipe, *(word for text in args.overrides for word in ("--set", text))])
+    text = f"# Written by `acc submit {given}`: what its jobs run.\n{frozen(args.recipe, args.overrides)}"
     if args.dry_run:
+        print(f"==> {folder / 'jobs' / RECIPE}\n{text}")
         for script in written:
             print(f"==> {folder / 'jobs' / script.file}\n{script.text}")
         for call in calls:
@@ -43,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
     if not calls:
         print(f"{folder} is trained, and its evaluation is no job of its own: nothing to submit")
         return ExitCode.OK
-    for name, job in submit(folder, written, calls).items():
+    for name, job in submit(folder, text, written, calls).items():
         print(f"{name:12} job {job}")
     print(f"acc status {folder} says where they stand; logs are in {folder}/jobs/logs")
     return ExitCode.OK

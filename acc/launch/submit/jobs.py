@@ -25,6 +25,8 @@ from acc.errors import UserError
 from acc.recipe import Recipe
 from acc.recipe.slurm import GpuJob, Job, SlurmJobs
 
+RECIPE = "recipe.yaml"
+"""The recipe as it was submitted, in runs/<name>/jobs: who edits theirs changes no job that waits."""
 POLL_S = 10
 """Between two looks for new checkpoints by a training's script, s."""
 
@@ -44,10 +46,8 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a submission is made: its recipe file, `--set` pairs, folder of runs and working directory, all absolute."""
+    """Where a submission is made: its folder of runs and working directory, absolute."""
 
-    recipe: Path
-    sets: tuple[str, ...]
     runs: Path
     here: Path
 
@@ -174,8 +174,8 @@ def _command(name: str, recipe: Recipe, slurm: SlurmJobs, place: Place) -> str:
     if name in ("evaluate", "finish"):
         words = [python, "-m", "acc", "eval", "--watch", str(place.runs / recipe.name)]
         return shlex.join(words) + (' --once --step "$1"' if name == "evaluate" else "")
-    sets = [word for text in place.sets for word in ("--set", text)]
-    words = [python, "-m", "acc", "run", str(place.recipe), "--runs", str(place.runs), *sets]
+    frozen = place.runs / recipe.name / "jobs" / RECIPE
+    words = [python, "-m", "acc", "run", str(frozen), "--runs", str(place.runs)]
     return shlex.join([*words, *{"prepare": ["--until", "pack"], "train": ["--from", "train"], "smoke": ["--smoke"]}[name]])
 
 

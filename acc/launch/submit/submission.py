@@ -2,6 +2,7 @@
 
 ```
 jobs/
+  recipe.yaml                         the recipe as it was then, which the jobs read
   prepare.sbatch, train.sbatch, …     what was submitted; may be read, and submitted by hand
   ids/<name>                          the id of each job: prepare, train, evaluate-0, evaluate-20, finish
   logs/<stage>/<id>-<restart>/        a folder an attempt: batch.log, a log a process (0.log, …), ended-<rank>
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acc.errors import UserError
-from acc.launch.submit.jobs import Place, Script, evaluates, scripts, smoke_script
+from acc.launch.submit.jobs import RECIPE, Place, Script, evaluates, scripts, smoke_script
 from acc.launch.submit.queue import ids_of, sbatch, states
 from acc.recipe import Recipe
 from acc.recipe.where import check_inline, check_watch
@@ -56,11 +57,12 @@ def planned(recipe: Recipe, place: Place, *, smoke: bool) -> tuple[list[Script],
     return written, calls
 
 
-def submit(folder: Path, written: Sequence[Script], calls: Sequence[Call]) -> dict[str, str]:
-    """Write the scripts, call sbatch, note the ids; return them by the jobs' names.
+def submit(folder: Path, recipe: str, written: Sequence[Script], calls: Sequence[Call]) -> dict[str, str]:
+    """Write the recipe and the scripts, call sbatch, note the ids; return them by the jobs' names.
 
     Args:
         folder: runs/<name>.
+        recipe: as YAML that depends on no other file.
 
     Raises:
         UserError: jobs of an earlier submission are still queued or run, or sbatch refuses.
@@ -72,6 +74,7 @@ def submit(folder: Path, written: Sequence[Script], calls: Sequence[Call]) -> di
     if {call.name for call in calls} != {"smoke"}:
         for old in (jobs / "ids").iterdir():
             old.unlink()
+    write_text(jobs / RECIPE, recipe)
     for script in written:
         write_text(jobs / script.file, script.text)
     ids: dict[str, str] = {}

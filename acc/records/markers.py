@@ -15,7 +15,8 @@ class Marker:
     """Written last, when every process has written its part: the folder is whole.
 
     `key` is the training's (see `acc.train.key.train_key`), `world` and `sequence` the sizes that the state was cut for,
-    `state` whether the folder still has it; `files` maps each file's path in the folder to its size in bytes.
+    `state` whether the folder still has it; `files` maps each file's path in the folder to its size in bytes. One that is not
+    `scheduled` was saved because the training was told to stop: it is there to go on from, and nothing is measured of it.
     """
 
     step: int
@@ -25,6 +26,7 @@ class Marker:
     sequence: int
     state: bool
     files: dict[str, int]
+    scheduled: bool = True
 
 
 def checkpoint_folders(out: Path) -> list[Path]:
