@@ -36,7 +36,10 @@ class Hold:
         # Locks of this kind are the process's own: what it forks does not keep them.
         while not self._taken():
             holder = self._holder()
-            here = holder.endswith(f" on {socket.gethostname()}")
+            here = f" on {socket.gethostname()}" in holder
+            if (job := _job()) and holder.endswith(job) and not here:
+                # An earlier attempt of this job, which Slurm has ended, on a node that died: some file servers never notice.
+                return
             if time.monotonic() - begun > (HERE_S if here else ELSEWHERE_S):
                 self._file.close()
                 raise UserError(
@@ -61,10 +64,16 @@ class Hold:
         except OSError:
             return True
         self._file.truncate(0)
-        self._file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        self._file.write(f"process {os.getpid()} on {socket.gethostname()}{_job()}")
         self._file.flush()
         return True
 
     def _holder(self) -> str:
         self._file.seek(0)
         return self._file.read().strip() or "a process"
+
+
+def _job() -> str:
+    """The job of `acc submit` that this process is of, whose attempts follow each other."""
+    job, _, _ = os.environ.get("ACC_LAUNCH", "").partition("-")
+    return f", job {job}" if job else ""

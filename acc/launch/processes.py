@@ -10,12 +10,18 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar, cast
+from uuid import uuid4
 
+from acc.errors import UserError
 from acc.stage.files import digest
 
 T = TypeVar("T")
+STORE_S = 900
+"""How long processes wait until global rank 0 begins, s."""
 
 
 def is_launched() -> bool:
@@ -36,8 +42,11 @@ def world_size() -> int:
 def launch_id() -> str:
     """A name that all ranks of one launch share and that two launches do not.
 
-    A job of `acc submit` names it. Else within a node the launcher's process id says it, and across nodes the batch job and its
-    restart count do.
+    A job of `acc submit` names it. Else within a node the launcher's process id says it, and across nodes a word that global
+    rank 0 leaves in the launcher's store; without one the batch job and its restart count do.
+
+    Raises:
+        UserError: global rank 0 left no word in time.
     """
     if given := os.environ.get("ACC_LAUNCH"):
         return digest(["given", given])
@@ -52,7 +61,29 @@ def launch_id() -> str:
     parts = [os.environ.get(n, "") for n in names]
     if os.environ.get("LOCAL_WORLD_SIZE", "1") == os.environ.get("WORLD_SIZE", "1"):
         parts.append(str(os.getppid()))
+    elif os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        parts.append(_word_of_rank_0(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), restart))
     return digest(parts)
+
+
+@lru_cache(maxsize=1)
+def _word_of_rank_0(host: str, port: int, restart: str) -> str:
+    """A word that no other launch has, by way of the store that torchrun and accelerate keep on the first machine."""
+    from torch.distributed import DistError, TCPStore  # type: ignore[attr-defined]
+
+    key = f"acc/launch/{restart}"
+    try:
+        store = TCPStore(host, port, is_master=False, timeout=timedelta(seconds=STORE_S))
+        if global_rank() == 0:
+            store.set(key, uuid4().hex)
+        return str(store.get(key).decode())
+    except DistError as e:
+        raise UserError(
+            f"global rank 0 was not heard of in {STORE_S} s ({str(e).splitlines()[0]})",
+            where=f"{host}:{port}",
+            mend="Start all machines of a launch together, and see what the first one's log says",
+        ) from e
 
 
 def start(processes: int, threads: int | None, arguments: Sequence[str], *, log: Path | None = None) -> int:

@@ -12,7 +12,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 
 from acc.errors import ExitCode, UserError
@@ -26,7 +27,8 @@ from acc.records.scores import SCORES
 from acc.stage.files import write_json, write_text
 from acc.stage.manifest import MANIFEST, Manifest, is_done, read_manifest
 
-READY = "ready.json"
+READY, LAUNCHES = "ready.json", "launches"
+"""Where the recipe's relative paths begin, for readers of recipe.json; and a file a launch, by which its ranks are told."""
 
 
 def run(recipe: Recipe, args: argparse.Namespace) -> ExitCode:
@@ -71,10 +73,13 @@ def _prepare(recipe: Recipe, folder: Path, until: str | None, *, packed: bool) -
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise UserError(f"the run's folder cannot be made ({e.strerror})", where=str(folder), mend="Give --runs DIR") from e
+    word = folder / LAUNCHES / f"{launch_id()}.json"
     try:
         hold = Hold(folder)
+        for old in (folder / LAUNCHES).glob("*.json"):
+            old.unlink(missing_ok=True)
         check_inline(recipe)
-        _ready(recipe, folder, launch="")
+        write_json(folder / READY, {"recipe_folder": os.path.relpath(recipe.resolve("").resolve(), folder.resolve())})
         write_text(folder / "recipe.json", recipe.model_dump_json(indent=1) + "\n")
         if not packed:
             inputs = {s.name: _inputs(recipe, s, folder) for s in recipe.sources}
@@ -83,20 +88,16 @@ def _prepare(recipe: Recipe, folder: Path, until: str | None, *, packed: bool) -
         if until != "compile" and not packed:
             with _said(folder / "pack", lambda m: f"{m.counts['sequences']} sequences of {m.written} samples"):
                 pack_room.run(recipe, folder / "compile", folder / "pack")
-        if until is None:
+        if until != "compile":
             _set_aside(recipe, folder)
+        if until is None:
             _check_inline(recipe, folder)
     except BaseException as e:
-        _ready(recipe, folder, launch=launch_id(), error=str(e) or type(e).__name__)
+        with suppress(OSError):
+            write_json(word, {"error": str(e) or type(e).__name__})
         raise
-    _ready(recipe, folder, launch=launch_id())
+    write_json(word, {"error": ""})
     return hold
-
-
-def _ready(recipe: Recipe, folder: Path, *, launch: str, error: str = "") -> None:
-    """Tell the ranks of a launch that the CPU stages are done, and readers of recipe.json where its relative paths begin."""
-    origin = os.path.relpath(recipe.resolve(""), folder)
-    write_json(folder / READY, {"launch": launch, "error": error, "recipe_folder": origin})
 
 
 def _inputs(recipe: Recipe, source: Source, folder: Path) -> list[Path]:
@@ -131,33 +132,36 @@ def _said(out: Path, sentence: Callable[[Manifest], str]) -> Iterator[None]:
 
 def _wait(folder: Path) -> None:
     """Wait until global rank 0 of this launch says that the CPU stages are done."""
-    while True:
-        try:
-            ready = json.loads((folder / READY).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            ready = {}
-        if ready.get("launch") == launch_id():
-            if ready["error"]:
-                raise UserError("global rank 0 could not prepare the data; its own message says why", where=str(folder))
-            return
+    word = folder / LAUNCHES / f"{launch_id()}.json"
+    while not word.is_file():
         time.sleep(0.5)
+    if json.loads(word.read_text(encoding="utf-8"))["error"]:
+        raise UserError("global rank 0 could not prepare the data; its own message says why", where=str(folder))
 
 
 def _set_aside(recipe: Recipe, folder: Path) -> None:
-    """Rename the training and evaluation of another recipe or other data: starting anew must not delete checkpoints."""
+    """Rename the training and evaluation of another recipe or other data: starting anew must not delete checkpoints. What was
+    set aside of this recipe and data is taken up again.
+    """
     from acc.train import train_key
 
-    train = folder / "train"
-    if not train.is_dir():
-        return
-    key = train_key(recipe, folder / "pack")
+    train, key = folder / "train", train_key(recipe, folder / "pack")
     markers = [train / MANIFEST, *train.glob("checkpoint-*/acc_checkpoint.json")]
     found = {json.loads(m.read_text(encoding="utf-8"))["key"] for m in markers if m.is_file()}
     for old in sorted(found - {key})[:1]:
-        for name in ("train", "evaluate"):
-            if (folder / name).is_dir():
-                (folder / name).rename(folder / f"{name}-{old[:8]}")
-        _say(f"recipe or data changed: the earlier training is kept in {folder}/train-{old[:8]}")
+        names = chain([old[:8]], (f"{old[:8]}-{n}" for n in count(2)))
+        aside = next(name for name in names if not (folder / f"train-{name}").exists())
+        _rename(folder, "", f"-{aside}")
+        _say(f"recipe or data changed: the earlier training is kept in {folder}/train-{aside}")
+    if (folder / f"train-{key[:8]}").is_dir() and not train.exists():
+        _rename(folder, f"-{key[:8]}", "")
+        _say(f"the training of this recipe and data, kept in {folder}/train-{key[:8]}, is taken up again")
+
+
+def _rename(folder: Path, ending: str, other: str) -> None:
+    for name in ("train", "evaluate"):
+        if (folder / f"{name}{ending}").is_dir() and not (folder / f"{name}{other}").exists():
+            (folder / f"{name}{ending}").rename(folder / f"{name}{other}")
 
 
 def _check_inline(recipe: Recipe, folder: Path) -> None:

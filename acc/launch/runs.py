@@ -27,4 +27,4 @@ def recipe_of(folder: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise UserError(f"{folder} holds no run", mend="Name runs/<name> of an `acc run`, or give --recipe") from e
     if overrides:
         raise UserError("--set changes a recipe that is given", mend="Give --recipe too")
-    return recipe_from(data, str(folder / "recipe.json")).in_folder(folder / origin)
+    return recipe_from(data, str(folder / "recipe.json")).in_folder((folder / origin).resolve())

@@ -74,7 +74,8 @@ class Watcher:
         self._evaluation: Any = None
 
     def run(self, *, once: bool, step: int | None = None) -> None:
-        """Evaluate until training is over and everything is done, or, with `once`, what can be evaluated now.
+        """Evaluate until training is over and everything is done, or, with `once`, what can be evaluated now. After training
+        both wait for what others evaluate: whoever sees the last score writes the report.
 
         Args:
             step: with `once`, of the only checkpoint to evaluate; 0 is the base, which is evaluated before any other.
@@ -98,9 +99,11 @@ class Watcher:
                 run.finish()
                 self._report()
                 return
-            if once:
+            if once and (step is not None or not over):
                 if jobs:
                     _say(f"{len(jobs)} are being evaluated by others")
+                elif step is None:
+                    _say("the training of this recipe and data is not over: there will be more")
                 return
             if not told:
                 _say("others evaluate what is left" if jobs else "waiting for a checkpoint")

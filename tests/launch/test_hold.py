@@ -14,12 +14,13 @@ import acc.launch.hold
 from acc.errors import UserError
 from acc.launch.hold import Hold
 
-HOLDS = "import os, sys, time; from pathlib import Path; from acc.launch.hold import Hold; hold = Hold(Path('.'))"
+IMPORTS = "import os, sys, time; from pathlib import Path; from acc.launch.hold import Hold"
 STAYS = "print('held', flush=True); time.sleep(60)"
 
 
-def holder(folder: Path, code: str = "") -> subprocess.Popen[str]:
-    process = subprocess.Popen([sys.executable, "-c", f"{HOLDS}; {code}{STAYS}"], cwd=folder, stdout=subprocess.PIPE, text=True)
+def holder(folder: Path, code: str = "", before: str = "") -> subprocess.Popen[str]:
+    program = f"{IMPORTS}; {before}hold = Hold(Path('.')); {code}{STAYS}"
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=folder, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "held\n"
     return process
 
@@ -32,6 +33,24 @@ def test_a_second_one_is_told_who_is_at_work(
     with pytest.raises(UserError, match=f"another `acc run` of this run is at work .process {first.pid} on "):
         Hold(tmp_path)
     assert capsys.readouterr().err == "", "who is refused at once did not wait"
+    first.kill()
+    first.wait()
+
+
+def test_an_earlier_attempt_of_the_job_on_another_machine_is_over_though_its_lock_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HERE_S", "ELSEWHERE_S"):
+        monkeypatch.setattr(acc.launch.hold, name, 0.0)
+    elsewhere = "import socket; socket.gethostname = lambda: 'node7'; os.environ['ACC_LAUNCH'] = '2345-0'; "
+    first = holder(tmp_path, before=elsewhere)
+    for launch, refused in (("2345-1", False), ("2346-0", True)):
+        monkeypatch.setenv("ACC_LAUNCH", launch)
+        if refused:
+            with pytest.raises(UserError, match="on node7, job 2345"):
+                Hold(tmp_path)
+        else:
+            Hold(tmp_path)
     first.kill()
     first.wait()
 

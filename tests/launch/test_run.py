@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from acc.cli import main
+from acc.launch.runs import recipe_of
+
 RECIPE = """\
 name: small
 sources:
@@ -55,6 +58,42 @@ def test_a_recipe_runs_to_its_report_and_only_what_changed_runs_again(tmp_path: 
     assert "the earlier training is kept in" in changed.stderr
     assert not weights.exists() and (folder / "train" / "checkpoint-1").is_dir()
     assert len(list(folder.glob("train-*/checkpoint-2/model.safetensors"))) == 1
+
+    back = run(tmp_path)
+    assert back.returncode == 0 and "is taken up again" in back.stderr and "step " not in back.stderr
+    assert weights.stat().st_mtime_ns == written, "what was trained once is not trained again"
+    assert [p.name for p in folder.glob("train-*/checkpoint-*")] == ["checkpoint-1"]
+
+
+def test_a_second_start_is_refused_and_changes_nothing_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("alice", "bob"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "small.yaml").write_text(RECIPE)
+    runs = str(tmp_path / "runs")
+    assert main(["run", str(tmp_path / "alice" / "small.yaml"), "--runs", runs, "--until", "compile"]) == 0
+    code = "import time, pathlib; from acc.launch.hold import Hold; h = Hold(pathlib.Path('runs/small')); print(1, flush=True)"
+    at_work = subprocess.Popen(
+        [sys.executable, "-c", f"{code}; time.sleep(60)"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    assert at_work.stdout is not None and at_work.stdout.readline()
+    before = {p: p.read_bytes() for p in (tmp_path / "runs" / "small").glob("*.json")}
+    monkeypatch.setattr("acc.launch.hold.HERE_S", 0.0)
+    assert main(["run", str(tmp_path / "bob" / "small.yaml"), "--runs", runs]) == 2
+    at_work.kill()
+    at_work.wait()
+    assert "another `acc run` of this run is at work" in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in before} == before
+    assert recipe_of(tmp_path / "runs" / "small").resolve("logs") == tmp_path / "alice" / "logs"
+
+
+def test_paths_of_a_run_are_found_though_its_folder_lies_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(RECIPE)
+    (tmp_path / "scratch" / "deep").mkdir(parents=True)
+    (tmp_path / "runs").symlink_to(tmp_path / "scratch" / "deep")
+    assert main(["run", str(tmp_path / "small.yaml"), "--runs", str(tmp_path / "runs"), "--until", "compile"]) == 0
+    assert recipe_of(tmp_path / "runs" / "small").resolve("logs") == tmp_path / "logs"
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:

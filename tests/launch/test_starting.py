@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from torch.distributed import TCPStore
+
 from acc.errors import ExitCode
 from acc.launch.processes import launch_id, start
 
@@ -68,3 +70,21 @@ def test_two_launches_have_two_names() -> None:
     other = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True).stdout.split()
     assert same[0] == same[1] != other[0]
     assert launch_id() not in (same[0], other[0]) or os.getppid() == 0
+
+
+def test_two_launches_on_several_machines_have_two_names_though_their_addresses_are_one() -> None:
+    """As `accelerate launch --num_machines 2`, twice: a process on each node, and the store of the first one's launcher."""
+    names, port = [], 0
+    for _ in range(2):
+        store = TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
+        port = store.port
+        world = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        agent = {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RUN_ID": "none", "TORCHELASTIC_RESTART_COUNT": "0"}
+        command = [sys.executable, "-c", "from acc.launch.processes import launch_id; print(launch_id())"]
+        environments = [{**os.environ, **world, **agent, "RANK": rank} for rank in ("1", "0")]
+        ranks = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for env in environments]
+        said = [rank.communicate(timeout=60)[0] for rank in ranks]
+        assert said[0] == said[1] != ""
+        names.append(said[0])
+        del store
+    assert names[0] != names[1]

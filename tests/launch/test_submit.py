@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from acc.cli import main
+from acc.compile.pipeline import relevant
 from acc.errors import UserError
 from acc.launch.submit.jobs import Place, Script, scripts, smoke_script
 from acc.recipe import Recipe, load_recipe
+from acc.stage.manifest import Manifest
+from acc.train import train_key
 
 RECIPE = """\
 name: big
@@ -175,6 +178,29 @@ def test_submitting_says_what_waits_for_what_and_notes_the_ids(cluster: Path, ca
     assert "the run has jobs already: 101 (running)" in capsys.readouterr().err
 
 
+def test_of_a_trained_run_what_is_not_evaluated_is_by_the_recipe_as_it_is_now(
+    cluster: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, folder = recipe_of(cluster), cluster / "runs" / "big"
+    Manifest("compile", "k", 0, recipe=relevant(recipe)).write(folder / "compile")
+    packing = {"pack": recipe.pack.model_dump(), "sources": {"logs": {"weight": 1.0, "split": "train"}}}
+    train = {"train": recipe.train.model_dump(include={"epochs", "max_steps", "global_batch"}), "data_parallel": 2}
+    Manifest("pack", "k", 0, recipe={**packing, **train}).write(folder / "pack")
+    Manifest("train", train_key(recipe, folder / "pack"), 0).write(folder / "train")
+
+    def submitted(*sets: str) -> list[str]:
+        (cluster / "calls").unlink(missing_ok=True)
+        more = [word for text in sets for word in ("--set", text)]
+        assert main(["submit", str(cluster / "big.yaml"), "--runs", str(cluster / "runs"), *more]) == 0
+        return [line.rpartition("/")[2].removesuffix(".sbatch") for line in calls(cluster, "sbatch")]
+
+    assert submitted() == ["prepare", "finish"]
+    assert submitted("evaluate.screen=5") == ["prepare", "finish"]
+    assert "screen: 5" in (folder / "jobs" / "recipe.yaml").read_text()
+    for other in ("train.learning_rate=1e-6", "train.epochs=9", "compile.shuffle=false"):
+        assert submitted(other) == ["prepare", "evaluate.sbatch 0", "train"], other
+
+
 def test_no_sbatch_and_a_refusal_are_sentences(
     cluster: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -195,7 +221,7 @@ def play(folder: Path, name: str, rank: str, restart: int = 0, *arguments: str) 
     text = written(folder, f"launch.slurm.python={folder}/python", "launch.slurm.setup=''")[name]
     run = "SLURM_PROCID=1 SLURM_LOCALID=1 SLURM_NTASKS=4 SLURMD_NODENAME=node7 SLURM_STEP_ID=0"
     # The last four words are the process: bash -c task acc.
-    stand_in(folder, "srun", f'while [ "$1" != bash ]; do shift; done; {run} "$@"')
+    stand_in(folder, "srun", f'export BATCH=$PPID; while [ "$1" != bash ]; do shift; done; {run} "$@"')
     jobs = folder / "runs" / "big" / "jobs"
     (jobs / "ids").mkdir(parents=True, exist_ok=True)
     env = {**os.environ, "SLURM_JOB_ID": "2345", "SLURM_RESTART_COUNT": str(restart), "SLURM_JOB_NODELIST": "node[7-8]"}
@@ -232,10 +258,19 @@ def test_what_is_evaluated_is_no_part_of_the_job_for_its_children(cluster: Path)
         ("echo 75 >$ACC_ATTEMPT/ended-1; exit 75", 4, 4),
         ("echo 75 >$ACC_ATTEMPT/ended-1; kill -9 $$", 1, 1),
         ("echo 2 >$ACC_ATTEMPT/ended-1; kill -15 $$", 1, 0),
+        ("kill -USR1 $BATCH; sleep 5", 4, 4),
         ("exit 76", 4, 2),
         ("exit 1", 4, 2),
     ],
-    ids=["well", "told to stop", "told to stop, others killed", "the user's mistake, others killed", "hung", "crashed"],
+    ids=[
+        "well",
+        "told to stop",
+        "told to stop, others killed",
+        "the user's mistake, others killed",
+        "told to stop while it loads",
+        "hung",
+        "crashed",
+    ],
 )
 def test_what_saved_or_crashed_is_queued_again_and_a_mistake_is_not(
     cluster: Path, rank: str, restarts: int, requeued: int

@@ -7,7 +7,7 @@ from typing import Any
 
 from acc.launch.check.context import Context
 from acc.launch.check.finding import Finding, Level, refusals
-from acc.pack.pipeline import data_parallel
+from acc.launch.stale import changed_since_compiled, changed_since_packed
 from acc.stage.manifest import Manifest, read_manifest
 from acc.train.extent import Extent, extent_of
 
@@ -35,10 +35,8 @@ def check(context: Context) -> list[Finding]:
 
 def _compiled(context: Context, manifest: Manifest) -> Iterator[Finding]:
     """Samples of each source, and whether the recipe is still the one that they were made with."""
-    from acc.compile.pipeline import relevant
-
     recipe, counts = context.recipe, manifest.counts
-    if changed := sorted(name for name, section in relevant(recipe).items() if manifest.recipe.get(name) != section):
+    if changed := changed_since_compiled(recipe, manifest):
         what = f"the samples in {context.folder / 'compile'} are of another recipe ({', '.join(changed)} changed)"
         yield Finding("note", what, "", "`acc run` compiles again; what follows is of the old ones")
     for source in recipe.sources:
@@ -69,12 +67,7 @@ def _packed(context: Context, manifest: Manifest) -> Iterator[Finding]:
             "pack.length",
             "Raise it, or lower compile.budget_tokens",
         )
-    settings: dict[str, Any] = {
-        "pack": recipe.pack.model_dump(),
-        "train": recipe.train.model_dump(include={"epochs", "max_steps", "global_batch"}),
-        "data_parallel": data_parallel(recipe),
-    }
-    if changed := sorted(name for name, value in settings.items() if manifest.recipe.get(name) != value):
+    if changed := changed_since_packed(recipe, manifest):
         what = f"the sequences in {context.folder / 'pack'} are of another recipe ({', '.join(changed)} changed)"
         yield Finding("note", what, "", "`acc run` packs again; what follows is of the old ones")
     yield from _sources(counts)

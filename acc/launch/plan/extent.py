@@ -13,7 +13,7 @@ from acc.stage.manifest import read_manifest
 from acc.train.sampler import is_saved
 
 RELEASED = {"search_agent": (3_369, 89_000), "swe_agent": (4_368, 50_000), "sql_agent": (3_065, 43_000)}
-"""groundhogLLM/ACC-dataset: configuration → rows, and tokens of the middle one, as published."""
+"""groundhogLLM/ACC-dataset: configuration → rows, and tokens of the middle one, as published. Rows are never cut."""
 MEAN_SHARE = 0.5
 """Mean length of a sample as a share of compile.budget_tokens, where nothing is known of the samples."""
 SPREAD = 1.3
@@ -32,6 +32,7 @@ class Extent:
         samples: of one pass; None where the recipe's inputs would have to be read to know.
         steps: optimizer steps of the whole training; None likewise.
         per_step: sequences of a step.
+        shares: into how many parts a step can be cut: samples, or sequences where steps are not packed one by one.
         tokens, squares, labelled: of a sequence's documents on average, their squared lengths, and their labels.
         longest: tokens of the longest document.
         most_labelled: labelled tokens of the sequence that has most, at most.
@@ -43,6 +44,7 @@ class Extent:
     steps: int | None
     checkpoints: int | None
     per_step: int
+    shares: int
     tokens: float
     squares: float
     labelled: float
@@ -53,6 +55,10 @@ class Extent:
     def step_tokens(self) -> float:
         """Of one optimizer step."""
         return self.per_step * self.tokens
+
+    def busiest(self, data: int) -> float:
+        """Sequences' worth of a step's work that the busiest of so many data-parallel ranks does."""
+        return self.per_step / min(data, self.shares)
 
 
 def extent_of(recipe: Recipe, run: Path, data: int, *, samples: int | None = None) -> Extent:
@@ -76,9 +82,11 @@ def _counted(recipe: Recipe, packed: Path, counts: dict[str, int], data: int) ->
 
     store = SequenceStore(packed)
     whole, sequences = trained(recipe, packed), max(1, len(store))
-    per_step = counts.get("sequences_per_step") or recipe.train.global_batch
+    packed_for, batch = counts.get("sequences_per_step"), recipe.train.global_batch
+    per_step = -(-packed_for // data) * data if packed_for else batch
+    # Packed again for these ranks a step has the same samples, in more sequences.
+    part = packed_for / per_step if packed_for else 1.0
     sample_labels = counts.get("labelled_tokens", 0) / max(1, counts.get("drawn", 1))
-    tokens = counts.get("tokens", 0) / sequences
     held = counts.get("drawn", sequences) / sequences
     return Extent(
         tag="measured",
@@ -86,21 +94,25 @@ def _counted(recipe: Recipe, packed: Path, counts: dict[str, int], data: int) ->
         samples=store.num_documents,
         steps=whole.steps,
         checkpoints=whole.checkpoints,
-        per_step=-(-per_step // data) * data,
-        tokens=tokens,
-        squares=float(store.costs.mean()),
-        labelled=counts.get("labelled_tokens", 0) / sequences,
+        per_step=per_step,
+        shares=batch,
+        tokens=part * counts.get("tokens", 0) / sequences,
+        squares=part * float(store.costs.mean()),
+        labelled=part * counts.get("labelled_tokens", 0) / sequences,
         longest=store.longest_document,
         most_labelled=math.ceil(4 * sample_labels * max(1.0, held)),
     )
 
 
 def _assumed(recipe: Recipe, run: Path, data: int, given: int | None) -> Extent:
-    known = [_known(s, recipe) for s in recipe.sources if s.split == "train" and s.weight > 0]
-    sized = [(n, mean) for n, mean in known if n is not None]
+    longest = recipe.compile.budget_tokens  # the recipe holds it to pack.length at most
+    known = [_known(s, longest) for s in recipe.sources if s.split == "train" and s.weight > 0]
+    sized = [(n, mean) for n, mean, _ in known if n is not None]
     compiled = read_manifest(run / "compile")
     samples = sum(n for n, _ in sized) if sized and len(sized) == len(known) else None
     why = "rows and middle lengths as the recipe or the publisher says"
+    if halved := sum(rows for _, _, rows in known):
+        why += f"; at most half of {halved:,} rows fit {longest:,} tokens, so no more than this"
     if compiled is not None:
         samples, why = compiled.written, f"samples counted in {run / 'compile'}, lengths assumed"
     if given is not None:
@@ -109,7 +121,7 @@ def _assumed(recipe: Recipe, run: Path, data: int, given: int | None) -> Extent:
         why = "the sources must be read to count their samples (`acc compile`, or --samples)"
     weighted = sum(n * mean for n, mean in sized)
     mean = weighted / n if sized and (n := sum(n for n, _ in sized)) else MEAN_SHARE * recipe.compile.budget_tokens
-    mean = min(mean, float(recipe.compile.budget_tokens))
+    mean = min(mean, float(longest))
     train, room = recipe.train, FILLED * recipe.pack.length
     held = max(1.0, room / mean)
     labelled = min(LABELLED, recipe.compile.target_reserve_tokens or LABELLED)
@@ -129,10 +141,11 @@ def _assumed(recipe: Recipe, run: Path, data: int, given: int | None) -> Extent:
         steps=steps,
         checkpoints=_checkpoints(recipe, steps),
         per_step=per_step,
+        shares=train.global_batch,
         tokens=each * mean,
-        squares=each * SPREAD * mean * mean,
+        squares=each * mean * min(SPREAD * mean, longest),
         labelled=each * labelled,
-        longest=recipe.compile.budget_tokens,
+        longest=longest,
         most_labelled=math.ceil(held) * max(labelled, recipe.compile.target_reserve_tokens),
     )
 
@@ -144,13 +157,21 @@ def _checkpoints(recipe: Recipe, steps: int | None) -> int | None:
     return sum(is_saved(step, every=every, steps=steps) for step in range(1, steps + 1))
 
 
-def _known(source: Source, recipe: Recipe) -> tuple[int | None, float]:
-    """Samples of a source and their mean length, where the recipe or the publisher says them."""
+def _known(source: Source, longest: int) -> tuple[int | None, float, int]:
+    """Samples of a source and their mean length, where the recipe or the publisher says them.
+
+    Returns:
+        Samples and tokens, and the published rows of which at most half can be among the samples: their middle one is over
+        `longest`. 0 where there are none such.
+    """
     if source.synth is not None:
         asked = source.synth
         rows = asked.search + asked.software + asked.database
-        return round(rows * (1 - asked.failed_share)), (asked.min_tokens + asked.max_tokens) / 2
+        return round(rows * (1 - asked.failed_share)), (asked.min_tokens + asked.max_tokens) / 2, 0
     if source.hub is not None and source.hub.config in RELEASED and source.hub.dataset == "groundhogLLM/ACC-dataset":
         rows, middle = RELEASED[source.hub.config]
-        return min(rows, source.max_records or rows), float(middle)
-    return None, 0.0
+        read = source.max_records or rows
+        if middle > longest:
+            return min(rows // 2, read), float(longest), rows
+        return min(rows, read), float(middle), 0
+    return None, 0.0, 0

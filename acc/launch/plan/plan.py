@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from acc.errors import UserError
 from acc.launch.plan.architecture import Architecture, architecture_of
 from acc.launch.plan.evaluation import cache_bytes, evaluation_figures, teacher_figures
 from acc.launch.plan.extent import Extent, extent_of
@@ -53,8 +54,11 @@ def plan_of(recipe: Recipe, gpus: Gpus, *, runs: Path = Path("runs"), samples: i
         samples: training samples, where they can't be known before compiling.
 
     Raises:
-        UserError: the student is not known, or the GPUs can't share sequences or heads as the recipe says.
+        UserError: the student is not known, the GPUs can't share sequences or heads as the recipe says, or there are no
+            samples.
     """
+    if samples is not None and samples < 1:
+        raise UserError(f"there can't be a training on {samples} samples", where="--samples", mend="Give 1 or more")
     student = architecture_of(recipe)
     setting = setting_of(recipe, gpus.world)
     check_heads(student, setting)
@@ -124,29 +128,33 @@ def _traffic(a: Architecture, s: Setting, recipe: Recipe) -> list[Figure]:
 def _disk(recipe: Recipe, a: Architecture, s: Setting, extent: Extent, runs: Path) -> list[Figure]:
     learned = trained(a, s)
     weights = (learned if recipe.lora else a.total) * (2 if s.half else 4)
-    saves = extent.checkpoints or 1
-    room = room_needed(
-        recipe,
-        runs / recipe.name / "train",
-        trainable=learned,
-        parameters=a.total + (learned if recipe.lora else 0),
-        saves=saves,
-    )
     what = "adapters" if recipe.lora else "weights"
-    why = f"{saves:,} checkpoints, state kept of {recipe.train.keep_checkpoints}"
-    if recipe.train.keep_weights is None:
-        why += "; train.keep_weights drops old weights"
     found = [
         Figure(f"a checkpoint's {what}", weights, "bytes", "computed", f"in {recipe.model.dtype}"),
         Figure(
             "with optimizer", weights + STATE_BYTES * learned, "bytes", "computed", f"{STATE_BYTES} B a trained parameter more"
         ),
-        Figure("checkpoints at most", room, "bytes", "computed", why),
+        _checkpoints(recipe, runs / recipe.name / "train", learned, a.total + (learned if recipe.lora else 0), extent),
     ]
     if extent.samples is not None:
         tokens = extent.step_tokens / recipe.train.global_batch * extent.samples
         found.append(Figure("token ids", 4 * tokens, "bytes", extent.tag, "4 B a token of a sample"))
     return found
+
+
+def _checkpoints(recipe: Recipe, out: Path, learned: int, parameters: int, extent: Extent) -> Figure:
+    """What checkpoints take at the peak; of a number that is not known as many as are kept, or one where all are."""
+    train, saves = recipe.train, extent.checkpoints
+    name, why = "checkpoints at most", f"{saves or 0:,} checkpoints, state kept of {train.keep_checkpoints}"
+    if saves is None and train.keep_weights is not None:
+        saves = train.keep_weights + 1 + bool(train.best)
+        why = f"however many there are: weights kept of {train.keep_weights}, state of {train.keep_checkpoints}"
+    elif saves is None:
+        name, why = "one checkpoint on disk", "how many there will be is not known, and all are kept"
+    if train.keep_weights is None:
+        why += "; train.keep_weights drops old weights"
+    room = room_needed(recipe, out, trainable=learned, parameters=parameters, saves=saves or 1)
+    return Figure(name, room, "bytes", "computed", why)
 
 
 def _notes(recipe: Recipe, gpus: Gpus, a: Architecture, s: Setting, extent: Extent) -> list[str]:
@@ -157,6 +165,8 @@ def _notes(recipe: Recipe, gpus: Gpus, a: Architecture, s: Setting, extent: Exte
             f"the recipe starts {launch.nodes} × {launch.processes} processes (launch), "
             f"this plan is for {gpus.nodes} × {gpus.count}"
         )
+    if extent.steps is None:
+        notes.append(f"steps, hours to the end and the number of checkpoints are left out: {extent.why}")
     if a.window and recipe.pack.length > a.window and recipe.model.rope is None:
         notes.append(
             f"pack.length {recipe.pack.length:,} is beyond the student's window of {a.window:,}, and model.rope is not set"
@@ -164,6 +174,11 @@ def _notes(recipe: Recipe, gpus: Gpus, a: Architecture, s: Setting, extent: Exte
     tokens = recipe.pack.length / s.sequence
     if s.zero3 and s.world > 1 and tokens < 16_384:
         notes.append(f"{tokens:,.0f} tokens a GPU and micro-step are few beside ZeRO-3's traffic: keep 16,384 or more")
+    if recipe.pack.scope == "step" and extent.shares < s.data:
+        idle = s.data - extent.shares
+        notes.append(
+            f"a step has {extent.shares} samples for {s.data} data-parallel ranks: {idle} or more of them work on nothing"
+        )
     if extent.per_step % s.data:
         notes.append(f"{extent.per_step} sequences a step can't be shared evenly by {s.data} data-parallel ranks")
     if a.experts and recipe.moe.experts != "grouped_mm":

@@ -79,17 +79,20 @@ def flops_of(a: Architecture, s: Setting, extent: Extent) -> Work:
 
 
 def speed_of(a: Architecture, s: Setting, gpus: Gpus, extent: Extent) -> Speed:
-    """The time of a step: of computing and ZeRO-3's traffic the longer one, as they overlap, and what overlaps with nothing."""
-    micro = extent.per_step / s.data
+    """The time of a step: of computing and ZeRO-3's traffic the longer one, as they overlap, and what overlaps with nothing.
+
+    Computing and exchanges take as long as those of the busiest rank; in gathering weights all take part, also without work.
+    """
+    micro, busiest = extent.per_step / s.data, extent.busiest(s.data)
     flops = flops_of(a, s, extent)
     again = 4 / 3 if s.checkpointing else 1.0
     if s.adapted and s.checkpointing:
         again = 3 / 2
     reached = EXPERT_PRODUCTS if a.experts else DENSE_PRODUCTS
-    each = micro * again / s.sequence / gpus.flops
+    each = busiest * again / s.sequence / gpus.flops
     products, attention = flops.products * each / reached, flops.attention * each / ATTENTION
     sent = traffic_of(a, s, extent.tokens)
-    zero3, exchanges = micro * sent.zero3 / LINK, micro * sent.exchanges / LINK
+    zero3, exchanges = micro * sent.zero3 / LINK, busiest * sent.exchanges / LINK
     share = s.world if s.zero3 else 1
     mine = trained(a, s) / share
     moved = s.weight * mine * 2 / HOST_LINK if "optimizer" in s.offload else 0.0
@@ -102,7 +105,7 @@ def speed_of(a: Architecture, s: Setting, gpus: Gpus, extent: Extent) -> Speed:
         return Figure(name, value, "seconds", tag, why)
 
     once = "everything" if s.checkpointing else "nothing"
-    per_gpu = micro / s.sequence / 1e12
+    per_gpu = busiest / s.sequence / 1e12
     parts = [
         part("products", products, f"{flops.products * per_gpu:,.0f} TFLOP, {once} recomputed, at {reached:.0%} of peak"),
         part("attention", attention, f"{flops.attention * per_gpu:,.0f} TFLOP, {once} recomputed, at {ATTENTION:.0%} of peak"),

@@ -35,7 +35,8 @@ def main(args: argparse.Namespace) -> int:
     folder = place.runs / recipe.name
     written, calls = planned(recipe, place, smoke=args.smoke)
     given = shlex.join([args.recipe, *(word for text in args.overrides for word in ("--set", text))])
-    text = f"# Written by `acc submit {given}`: what its jobs run.\n{frozen(args.recipe, args.overrides)}"
+    head = f"Written by `acc submit {given}`: what its jobs run.".replace("\n", " ")
+    text = f"# {head}\n{frozen(args.recipe, args.overrides)}"
     if args.dry_run:
         print(f"==> {folder / 'jobs' / RECIPE}\n{text}")
         for script in written:

@@ -172,8 +172,8 @@ _TITLES = {
 def _command(name: str, recipe: Recipe, slurm: SlurmJobs, place: Place) -> str:
     python = slurm.python or ("python3" if slurm.container else sys.executable)
     if name in ("evaluate", "finish"):
-        words = [python, "-m", "acc", "eval", "--watch", str(place.runs / recipe.name)]
-        return shlex.join(words) + (' --once --step "$1"' if name == "evaluate" else "")
+        words = [python, "-m", "acc", "eval", "--watch", str(place.runs / recipe.name), "--once"]
+        return shlex.join(words) + (' --step "$1"' if name == "evaluate" else "")
     frozen = place.runs / recipe.name / "jobs" / RECIPE
     words = [python, "-m", "acc", "run", str(frozen), "--runs", str(place.runs)]
     return shlex.join([*words, *{"prepare": ["--until", "pack"], "train": ["--from", "train"], "smoke": ["--smoke"]}[name]])

@@ -21,7 +21,7 @@ from acc.launch.submit.queue import ids_of, sbatch, states
 from acc.recipe import Recipe
 from acc.recipe.where import check_inline, check_watch
 from acc.stage.files import write_text
-from acc.stage.manifest import is_done
+from acc.stage.manifest import is_done, read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,9 @@ def planned(recipe: Recipe, place: Place, *, smoke: bool) -> tuple[list[Script],
     written = scripts(recipe, place)
     folder = place.runs / recipe.name
     if _trained(recipe, folder):
-        return written, [Call("finish", "finish.sbatch")] if evaluates(recipe) else []
+        # Prepare has nothing to prepare: it notes the recipe as it is now, by which the rest is evaluated.
+        ends = [Call("prepare", "prepare.sbatch"), Call("finish", "finish.sbatch", after="prepare")]
+        return written, ends if evaluates(recipe) else []
     calls = [Call("prepare", "prepare.sbatch"), Call("train", "train.sbatch", after="prepare")]
     if evaluates(recipe) and recipe.evaluate.base:
         # Before training, so that its id is known when the first checkpoint is submitted.
@@ -109,9 +111,11 @@ def check_idle(folder: Path) -> None:
 
 
 def _trained(recipe: Recipe, folder: Path) -> bool:
+    """Whether only an evaluation is left to do, as far as the recipe says it: logs may have changed, which compiling sees."""
+    from acc.launch.stale import changed_since_compiled, changed_since_packed
     from acc.train import train_key
 
-    try:
-        return is_done(folder / "train", train_key(recipe, folder / "pack"))
-    except UserError:
-        return False  # nothing is packed
+    compiled, packed = read_manifest(folder / "compile"), read_manifest(folder / "pack")
+    if compiled is None or packed is None or not is_done(folder / "train", train_key(recipe, folder / "pack")):
+        return False
+    return not changed_since_compiled(recipe, compiled) and not changed_since_packed(recipe, packed)

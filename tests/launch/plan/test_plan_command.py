@@ -88,6 +88,8 @@ def test_as_json_every_number_has_a_tag(capsys: pytest.CaptureFixture[str], tmp_
         (["--gpus", "3xH100", "--set", "parallel.sequence=3"], "not divisible by parallel.sequence"),
         (["--gpus", "5xH100", "--set", "parallel.sequence=5", "--set", "pack.length=131075"], "can't be shared by 5"),
         (["--gpus", "8xH100", "--set", "model.path=nobody/nothing"], "are not on this machine"),
+        (["--gpus", "8xH100", "--samples", "0"], "can't be a training on 0 samples"),
+        (["--gpus", "8xH100", "--samples", "-5"], "can't be a training on -5 samples"),
     ],
 )
 def test_mistakes_are_sentences(words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -148,9 +150,11 @@ def test_where_sources_must_be_read_first_the_hours_are_left_out_and_samples_can
     unknown = plan_of(recipe_from(TINY), gpus_of("1xL4"), runs=tmp_path)
     assert unknown.extent.steps is None
     assert "to the end" not in {f.name for f in unknown.training}
+    assert any("left out" in note and "--samples" in note for note in unknown.notes)
     given = plan_of(recipe_from(TINY), gpus_of("1xL4"), runs=tmp_path, samples=160)
     assert given.extent.steps == 10
     assert "to the end" in {f.name for f in given.training}
+    assert not any("left out" in note for note in given.notes)
 
 
 def test_evaluation_and_teacher_are_told(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_checkpoints_take_61_gb_and_about_430_with_the_optimizer(tmp_path: Path)
 )
 def test_planned_speed_is_near_what_others_published(gpus: str, length: int, lora: bool, found: float) -> None:
     setting = replace(FULL, sequence=1, adapted=("attention",) if lora else (), rank=16)
-    extent = Extent("assumed", "", 8, 1, 1, 8, float(length), float(length) ** 2, 100.0, length, 100)
+    extent = Extent("assumed", "", 8, 1, 1, 8, 8, float(length), float(length) ** 2, 100.0, length, 100)
     assert speed_of(STUDENT, setting, gpus_of(gpus), extent).tokens / 8 == pytest.approx(found, rel=0.3)
 
 

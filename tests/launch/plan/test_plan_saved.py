@@ -153,6 +153,6 @@ def test_adapters_are_counted_as_peft_makes_them(targets: tuple[str, ...]) -> No
 def test_flops_are_those_of_the_log(kind: str, adapted: tuple[str, ...]) -> None:
     model, a = make(kind)
     lengths = [3000, 5000]
-    extent = Extent("measured", "", 2, 1, 1, 1, 8000.0, float(sum(n * n for n in lengths)), 300.0, 5000, 300)
+    extent = Extent("measured", "", 2, 1, 1, 1, 1, 8000.0, float(sum(n * n for n in lengths)), 300.0, 5000, 300)
     counted = model_flops(model.config, lengths, labelled=300, frozen=bool(adapted))
     assert sum(flops_of(a, setting(adapted=adapted), extent)) == pytest.approx(counted)
