@@ -30,7 +30,7 @@ class Prompt(Section):
         for field, needed in (("template", ("{pieces}", "{question}")), ("piece", ("{text}",))):
             for name in needed:
                 if getattr(self, field).count(name) != 1:
-                    raise ValueError(f"compile.prompt.{field} must contain {name} exactly once")
+                    raise ValueError(f"compile.prompt.{field} does not contain {name} exactly once. Put it where it belongs")
         return self
 
 
@@ -121,7 +121,7 @@ class Rationale(Section):
     @model_validator(mode="after")
     def _has_teacher(self) -> Rationale:
         if self.kind == "teacher" and self.teacher is None:
-            raise ValueError("kind: teacher needs `teacher` with base_url and model")
+            raise ValueError("rationale.kind: teacher needs the server in `teacher`. Give it base_url and model")
         return self
 
 

@@ -65,7 +65,7 @@ def check_refused(section: dict[str, Any]) -> dict[str, Any]:
         ValueError: it does; the message has a line for each setting.
     """
     found = [
-        f"deepspeed.{name} can't be set here: {reason}"
+        f"deepspeed.{name} can't be set here: {reason}. Leave it out"
         for name, reason in REFUSED.items()
         if (value := _value(section, name)) is not None and ALLOWED.get(name) != value
     ]

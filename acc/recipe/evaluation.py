@@ -65,11 +65,16 @@ class Benchmark(Section):
     @model_validator(mode="after")
     def _one_origin(self) -> Benchmark:
         if sum(x is not None for x in (self.rows, self.hub, self.synthetic)) != 1:
-            raise ValueError("a benchmark needs exactly one of `rows`, `hub` and `synthetic`")
+            raise ValueError("a benchmark needs exactly one of `rows`, `hub` and `synthetic`. Leave the others out")
         if self.needles and self.name != "mrcr":
-            raise ValueError("needles is a filter of mrcr")
+            raise ValueError("`needles` is a filter of mrcr. Leave it out")
         if self.problem_types and self.name != "graphwalks":
-            raise ValueError("problem_types is a filter of graphwalks")
+            raise ValueError("`problem_types` is a filter of graphwalks. Leave it out")
+        if self.synthetic or (self.hub and self.hub.dataset == f"openai/{self.name}"):
+            field, known = ("needles", "2, 4, 8") if self.name == "mrcr" else ("problem_types", "bfs, parents")
+            for asked in map(str, self.needles or self.problem_types):
+                if asked not in known.split(", "):
+                    raise ValueError(f"`{field}` asks for {asked}, which no row has. There are {known}")
         return self
 
 
@@ -102,7 +107,9 @@ class Sampling(Section):
     @model_validator(mode="after")
     def _samples_differ(self) -> Sampling:
         if self.samples > 1 and not self.temperature:
-            raise ValueError("evaluate.sampling.samples above 1 needs a temperature above 0: greedy answers are all alike")
+            raise ValueError(
+                "evaluate.sampling.samples above 1 needs a temperature above 0: greedy answers are all alike. Set one"
+            )
         return self
 
 
@@ -137,7 +144,7 @@ class Server(Section):
     @model_validator(mode="after")
     def _one_server(self) -> Server:
         if (self.start is None) == (self.base_url is None):
-            raise ValueError("evaluate.server needs exactly one of `start` and `base_url`")
+            raise ValueError("evaluate.server needs exactly one of `start` and `base_url`. Leave the other out")
         return self
 
 
@@ -219,7 +226,9 @@ class Evaluate(Section):
         asked: dict[str, str] = {}
         for hub in (b.hub for b in self.benchmarks if b.hub is not None):
             if asked.setdefault(hub.dataset, hub.revision) != hub.revision:
-                raise ValueError(f"evaluate.benchmarks asks {hub.dataset} at two revisions: a run's scores are of one")
+                raise ValueError(
+                    f"evaluate.benchmarks asks {hub.dataset} at two revisions: a run's scores are of one. Name one"
+                )
         return self
 
     @property

@@ -40,7 +40,8 @@ class Launch(Section):
         gpus = self.slurm.train.gpus if self.slurm else None
         if gpus and gpus != self.processes:
             raise ValueError(
-                f"launch.slurm.train.gpus ({gpus}) is not launch.processes ({self.processes}): a process has a GPU of its own"
+                f"launch.slurm.train.gpus ({gpus}) is not launch.processes ({self.processes}): a process has a GPU of its own. "
+                "Give both one number"
             )
         return self
 

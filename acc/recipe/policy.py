@@ -29,8 +29,12 @@ _REMOTE_TRACKERS = {
 """Tracker → (environment variable with its server, the server it takes without; "" for a folder here)."""
 
 
-def check_egress(policy: Policy, url: str, source: str) -> None:
+def check_egress(policy: Policy, url: str, source: str, field: str = "sources[]") -> None:
     """Refuse to send text of a source to a host that its policy does not name. This machine is always allowed.
+
+    Args:
+        source: its name.
+        field: its dotted name in the recipe.
 
     Raises:
         UserError: the host is not among the policy's hosts.
@@ -39,8 +43,8 @@ def check_egress(policy: Policy, url: str, source: str) -> None:
     if is_here(host) or (policy.egress != "none" and host in {allowed.lower() for allowed in policy.egress}):
         return
     raise UserError(
-        f"its policy does not let its text go to {host or repr(url)}",
-        where=f"source {source}, policy.egress",
+        f"the policy of the source {source} does not let its text go to {host or repr(url)}",
+        where=f"{field}.policy.egress",
         mend="Name the host there if it may, or ask a server on this machine",
     )
 
@@ -55,7 +59,7 @@ def check_trackers(recipe: Recipe, environment: Mapping[str, str] = os.environ) 
         url = _server(tracker, environment)
         for source in recipe.sources if url else ():
             try:
-                check_egress(source.policy, url, source.name)
+                check_egress(source.policy, url, source.name, recipe.field_of(source))
             except UserError as e:
                 mend = "Name the host there, or take tensorboard (train.report_to); log.jsonl is always written"
                 raise UserError(f"{e.what}, where the tracker {tracker} would send the run", where=e.where, mend=mend) from None
@@ -71,7 +75,7 @@ def check_evaluation(recipe: Recipe) -> None:
     if server is not None and server.base_url is not None and recipe.evaluate.held_out is not None:
         for source in recipe.sources:
             if source.split == "held_out":
-                check_egress(source.policy, server.base_url, source.name)
+                check_egress(source.policy, server.base_url, source.name, recipe.field_of(source))
 
 
 def check_policies(recipe: Recipe, environment: Mapping[str, str] = os.environ) -> None:
@@ -84,7 +88,7 @@ def check_policies(recipe: Recipe, environment: Mapping[str, str] = os.environ) 
     if teacher is not None and (recipe.rationale.kind == "teacher" or recipe.quality.leakage != "off"):
         for source in recipe.sources:
             if source.target in ("acc", "answer_only"):
-                check_egress(source.policy, teacher.base_url, source.name)
+                check_egress(source.policy, teacher.base_url, source.name, recipe.field_of(source))
     check_evaluation(recipe)
     check_trackers(recipe, environment)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,6 +58,10 @@ class Recipe(Section):
     """How processes are started."""
 
     _folder: Path = PrivateAttr(default=Path())
+    _numbers: dict[str, int] = PrivateAttr(default={})
+
+    def model_post_init(self, context: Any, /) -> None:
+        self._numbers = {source.name: number for number, source in enumerate(self.sources)}
 
     def in_folder(self, folder: Path) -> Recipe:
         """The same recipe, its relative paths resolved against `folder`."""
@@ -66,6 +71,10 @@ class Recipe(Section):
     def resolve(self, path: str) -> Path:
         """A path of the recipe, relative to the folder that the recipe lies in."""
         return self._folder / self.paths_from / Path(path).expanduser()
+
+    def field_of(self, source: Source) -> str:
+        """The dotted name of a source, `sources.2`, also where this is a copy of the recipe with fewer of them."""
+        return f"sources.{self._numbers[source.name]}" if source.name in self._numbers else "sources"
 
     @property
     def student(self) -> str:
@@ -90,39 +99,59 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Recipe:
-        if not self.sources and not self.evaluate.measures_something:
-            raise ValueError("'sources' is missing: a recipe without any must at least evaluate something")
-        names = [s.name for s in self.sources]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"sources: the name {name!r} is given twice")
-        if self.sources and not any(s.split == "train" and s.weight > 0 for s in self.sources):
-            raise ValueError("sources: none is for training (split: train with a weight above 0)")
-        if self.compile.budget_tokens > self.pack.length:
-            raise ValueError(
-                f"compile.budget_tokens ({self.compile.budget_tokens}) is larger than pack.length ({self.pack.length}): "
-                "samples would be compiled only to be rejected"
+        if found := list(self._disagreements()):
+            raise ValueError("\n".join(found))
+        return self
+
+    def _disagreements(self) -> Iterator[str]:
+        """What one section says against another, each as "what is wrong. Mend", with the fields by their dotted names."""
+        yield from self._of_sources()
+        compile_, pack, sequence = self.compile, self.pack, self.parallel.sequence
+        if compile_.budget_tokens > pack.length:
+            yield (
+                f"compile.budget_tokens ({compile_.budget_tokens}) is larger than pack.length ({pack.length}): "
+                "samples would be compiled only to be rejected. Raise pack.length, or lower compile.budget_tokens"
             )
-        if self.compile.target_reserve_tokens >= self.compile.budget_tokens:
-            raise ValueError("compile.target_reserve_tokens leaves nothing of compile.budget_tokens for the prompt")
-        if self.pack.length % self.parallel.sequence:
-            raise ValueError(
-                f"pack.length ({self.pack.length}) is not divisible by parallel.sequence ({self.parallel.sequence})"
+        if compile_.target_reserve_tokens >= compile_.budget_tokens:
+            yield (
+                f"compile.target_reserve_tokens ({compile_.target_reserve_tokens}) leaves nothing of compile.budget_tokens "
+                f"({compile_.budget_tokens}) for the prompt. Lower the reserve, or raise the budget"
+            )
+        if pack.length % sequence:
+            yield (
+                f"pack.length ({pack.length}) is not divisible by parallel.sequence ({sequence}). "
+                f"Take a length that is a multiple of {sequence}, or another parallel.sequence"
             )
         if self.quality.leakage != "off" and self.rationale.teacher is None:
-            raise ValueError("quality.leakage asks a server: give rationale.teacher its base_url and model")
-        if self.evaluate.held_out and not any(s.split == "held_out" for s in self.sources):
-            raise ValueError("evaluate.held_out is set but no source has split: held_out")
-        if self.evaluate.commands and self.evaluate.server is None:
-            raise ValueError("evaluate.commands ask a server: set evaluate.server")
-        if self.train.best and not self.evaluate.measures_something:
-            raise ValueError("train.best chooses by an evaluation's score: set evaluate.held_out or evaluate.benchmarks")
-        if self.train.best and self.evaluate.screen and not self.train.best.score.startswith(("screen_", "held_out/")):
-            raise ValueError(
-                f"train.best.score ({self.train.best.score}) is measured at the base, the best and the last checkpoint alone "
-                f"where evaluate.screen is set: take screen_{self.train.best.score}"
+            yield "quality.leakage asks a server, and there is no rationale.teacher. Give it base_url and model"
+        yield from self._of_evaluation()
+
+    def _of_sources(self) -> Iterator[str]:
+        if not self.sources and not self.evaluate.measures_something:
+            yield "'sources' is missing: a recipe without any must at least evaluate something. Add a source"
+        names = [s.name for s in self.sources]
+        for number, name in enumerate(names):
+            if (first := names.index(name)) < number:
+                yield f"sources.{first}.name and sources.{number}.name are both {name!r}. Give each a name of its own"
+        if self.sources and not any(s.split == "train" and s.weight > 0 for s in self.sources):
+            yield "sources: none is for training. Give one split: train and a weight above 0"
+
+    def _of_evaluation(self) -> Iterator[str]:
+        evaluate, best = self.evaluate, self.train.best
+        if evaluate.held_out and not any(s.split == "held_out" for s in self.sources):
+            yield "evaluate.held_out is set but no source has split: held_out. Set it in one, or leave evaluate.held_out out"
+        if evaluate.commands and evaluate.server is None:
+            yield "evaluate.commands ask a server: set evaluate.server"
+        if best and not evaluate.measures_something:
+            yield (
+                "train.best chooses by an evaluation's score, and nothing is measured. "
+                "Set evaluate.held_out or evaluate.benchmarks"
             )
-        return self
+        if best and evaluate.screen and not best.score.startswith(("screen_", "held_out/")):
+            yield (
+                f"train.best.score ({best.score}) is measured at the base, the best and the last checkpoint alone "
+                f"where evaluate.screen is set. Take screen_{best.score}"
+            )
 
 
 __all__ = ["Recipe"]

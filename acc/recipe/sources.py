@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import ceil
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -38,9 +39,11 @@ class Synth(Section):
     @model_validator(mode="after")
     def _something(self) -> Synth:
         if not self.search + self.software + self.database:
-            raise ValueError("synth asks for no trajectories: give search, software or database a number")
+            raise ValueError("this asks for no trajectories. Give search, software or database a number")
         if self.max_tokens < 1.5 * self.min_tokens:
-            raise ValueError(f"max_tokens must be at least 1.5 × min_tokens, {round(1.5 * self.min_tokens)}")
+            raise ValueError(
+                f"`max_tokens` ({self.max_tokens}) is below 1.5 × `min_tokens`. Take {ceil(1.5 * self.min_tokens)} or more"
+            )
         return self
 
 
@@ -109,7 +112,7 @@ class Sql(Section):
     @classmethod
     def _without_password(cls, url: str) -> str:
         if re.search(r"://[^/@:]*:(?!\$)[^@]+@", url):
-            raise ValueError("the URL holds a password, which reports would show: write $NAME and set that variable")
+            raise ValueError("the URL holds a password, which reports would show. Write $NAME and set that variable")
         return url
 
 
@@ -186,10 +189,17 @@ class Source(Section):
     policy: Policy = Policy()
     """Whose data it is."""
 
+    @field_validator("path")
+    @classmethod
+    def _some_path(cls, path: str | list[str] | None) -> str | list[str] | None:
+        if path == []:
+            raise ValueError("the list names nothing. Name files or folders with logs")
+        return path
+
     @model_validator(mode="after")
     def _one_origin(self) -> Source:
         if sum(origin is not None for origin in (self.path, self.synth, self.hub)) != 1:
-            raise ValueError("a source needs exactly one of `path`, `hub` and `synth`")
+            raise ValueError("a source needs exactly one of `path`, `hub` and `synth`. Leave the others out")
         return self
 
     @property

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from acc.recipe.base import Count, Positive, Rate, Section
+from acc.recipe.base import Count, Fraction, Positive, Rate, Section
 
 
 class Rope(Section):
@@ -70,13 +70,15 @@ class Lora(Section):
     """Scale: the update is alpha / rank × B·A."""
     targets: list[Literal["attention", "mlp", "experts", "router"]] = Field(default=["attention"], min_length=1)
     """Where adapters go; mlp is that of dense layers."""
-    dropout: Rate = 0.0
+    dropout: Fraction = 0.0
     """Dropout in front of the adapters. Only 0 with experts or router, for whose fused parameters PEFT has none."""
 
     @model_validator(mode="after")
     def _dropout_fits(self) -> Lora:
         if self.dropout and {"experts", "router"} & set(self.targets):
-            raise ValueError("lora.dropout must be 0 with the targets experts or router: PEFT has none for fused parameters")
+            raise ValueError(
+                "lora.dropout must be 0 with the targets experts or router: PEFT has none for fused parameters. Leave it out"
+            )
         return self
 
 
@@ -131,7 +133,7 @@ class Train(Section):
     """Steps of linear warm-up, number."""
     weight_decay: Rate = 0.0
     """Decoupled weight decay."""
-    betas: Annotated[tuple[float, float], Field(strict=False)] = (0.9, 0.95)
+    betas: Annotated[tuple[Fraction, Fraction], Field(strict=False)] = (0.9, 0.95)
     """AdamW's decay rates of the two moments."""
     max_grad_norm: Rate = 1.0
     """Gradient norm above which gradients are scaled down; 0 for no clipping."""
@@ -160,7 +162,7 @@ class Train(Section):
         if self.keep_weights is not None and self.keep_weights < self.keep_checkpoints:
             raise ValueError(
                 f"train.keep_weights ({self.keep_weights}) is below train.keep_checkpoints ({self.keep_checkpoints}): "
-                "a checkpoint with optimizer state has its weights too"
+                "a checkpoint with optimizer state has its weights too. Raise one, or lower the other"
             )
         return self
 

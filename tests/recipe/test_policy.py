@@ -51,7 +51,7 @@ def test_this_machine_is_always_allowed(url: str) -> None:
     ],
 )
 def test_another_host_is_refused_unless_named(url: str) -> None:
-    with pytest.raises(UserError, match=r"source ours, policy.egress: its policy does not let its text go to"):
+    with pytest.raises(UserError, match=r"egress: the policy of the source ours does not let its text go to"):
         check_egress(Policy(), url, "ours")
     with pytest.raises(UserError):
         check_egress(Policy(egress=["another.example"]), url, "ours")
@@ -97,7 +97,7 @@ def test_trackers_elsewhere_are_refused_unless_named(tracker: str, environment: 
 
 def test_check_refuses_a_teacher_that_a_policy_forbids(tmp_path: Path) -> None:
     server = {"kind": "teacher", "teacher": {"base_url": "http://teacher.example/v1", "model": "m"}}
-    with pytest.raises(UserError, match=r"source ours.*teacher\.example"):
+    with pytest.raises(UserError, match=r"sources\.1\.policy\.egress: .*source ours.*teacher\.example"):
         check_policies(recipe(rationale=server))
     check_policies(recipe({"egress": ["teacher.example"]}, rationale=server))
     check_policies(recipe(rationale={**server, "kind": "none"}))
@@ -110,7 +110,16 @@ def test_check_refuses_a_teacher_that_a_policy_forbids(tmp_path: Path) -> None:
         capture_output=True, text=True, check=False, env={"PATH": "/usr/bin"},
     )  # fmt: skip
     assert run.returncode == 2
-    assert "source ours, policy.egress" in run.stderr
+    assert "r.yaml:1 sources.0.policy.egress: the policy of the source ours does not let" in run.stderr
+
+
+def test_a_refusal_names_the_source_by_its_place_in_the_recipe_whichever_are_looked_at() -> None:
+    whole = recipe(train={"report_to": ["wandb"]})
+    alone = whole.model_copy(update={"sources": whole.sources[1:]})
+    for looked_at in (whole, alone):
+        with pytest.raises(UserError) as caught:
+            check_policies(looked_at, {})
+        assert caught.value.where == "sources.1.policy.egress"
 
 
 def test_held_out_questions_go_to_no_server_that_their_policy_forbids() -> None:

@@ -76,7 +76,7 @@ def check_asking(recipe: Recipe) -> None:
     api_key(teacher)
     for source in recipe.sources:
         if source.target in ("acc", "answer_only"):
-            check_egress(source.policy, teacher.base_url, source.name)
+            check_egress(source.policy, teacher.base_url, source.name, recipe.field_of(source))
 
 
 def teacher_of(recipe: Recipe) -> Teacher:

@@ -79,6 +79,9 @@ def check_recipe(
             found += check(context)
         except UserError as e:
             found += findings_of(e)
+        except Exception as e:  # what the other families find must be said all the same
+            what = f"the check of {family} itself failed ({type(e).__name__}: {e}), and what it looks for was not looked for"
+            found.append(Finding("error", what, "", "It is a bug of ours: please report it"))
     return sorted(dict.fromkeys(found), key=lambda f: LEVELS.index(f.level))
 
 

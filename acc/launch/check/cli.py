@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from acc.errors import ExitCode, UserError
 from acc.launch.check.finding import LEVELS, Finding, Level
@@ -28,7 +29,7 @@ def main(args: argparse.Namespace) -> int:
     from acc.recipe import Recipe, load_recipe
 
     if args.schema:
-        print(json.dumps(Recipe.model_json_schema(), indent=1))
+        print(json.dumps(_schema(Recipe.model_json_schema()), indent=1))
         return ExitCode.OK
     if not args.recipe:
         raise UserError("no recipe is named", mend="Give a YAML file, or --schema")
@@ -48,6 +49,15 @@ def main(args: argparse.Namespace) -> int:
 
             print(*choice_lines(recipe.evaluate), sep="\n", end="\n" if recipe.evaluate.preset else "")
     return ExitCode.USER if counts["error"] else ExitCode.OK
+
+
+def _schema(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of a recipe's file: that of a recipe, and what reading the file takes out."""
+    about = (
+        "Another recipe's file, relative to this one's folder: its sections are merged field by field, lists replaced whole."
+    )
+    extends = {"title": "Extends", "type": "string", "description": about}
+    return {**recipe, "properties": {"extends": extends, **recipe["properties"]}}
 
 
 def _print(recipe: str, found: list[Finding], counts: Counter[Level]) -> None:

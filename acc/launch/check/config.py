@@ -10,8 +10,10 @@ from typing import Any
 
 from acc.errors import UserError
 from acc.launch.check.hub import Hub
-from acc.launch.plan.architecture import KNOWN
+from acc.launch.plan.architecture import KNOWN, check_values, is_path, no_folder
 from acc.recipe import Recipe
+
+__all__ = ["Configuration", "Student", "is_path", "read_student"]
 
 
 class Configuration:
@@ -53,7 +55,7 @@ def read_student(recipe: Recipe, hub: Hub) -> Student | None:
     None where the hub has to be asked and can't be.
 
     Raises:
-        UserError: the folder has none, or it is no JSON object.
+        UserError: the folder has none, it is no JSON object, or a value in it is of the wrong kind.
     """
     name = recipe.student
     if Path(name).is_dir():
@@ -62,20 +64,13 @@ def read_student(recipe: Recipe, hub: Hub) -> Student | None:
             raise UserError("there is no config.json", where=f"model.path {name}", mend="Name a folder that holds a checkpoint")
         return Student(_read(path), "config.json", path.parent)
     if is_path(name):
-        raise UserError(
-            f"there is no folder {name}", where="model.path", mend="Correct the path; it is relative to the recipe's folder"
-        )
+        raise no_folder(name)
     found = hub.file(name, recipe.model.revision, "config.json")
     if found is not None:
         return Student(_read(found), "the hub's config.json", found.parent)
     if name in KNOWN:
         return Student(dict(KNOWN[name]), "acc's own table, since its config.json is not here", None)
     return None
-
-
-def is_path(name: str) -> bool:
-    """Whether a name can't be a hub id, `organisation/name`."""
-    return name.startswith((".", "/", "~")) or name.count("/") != 1
 
 
 def _filled(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,8 +85,8 @@ def _filled(raw: Mapping[str, Any]) -> dict[str, Any]:
             rope.setdefault("original_max_position_embeddings", limit)
         found["rope_parameters"] = rope
     if raw.get("layer_types") is None and raw.get("use_sliding_window") and raw.get("sliding_window"):
-        layers = raw.get("num_hidden_layers", 0)
-        first = raw.get("max_window_layers", 0)
+        layers = raw.get("num_hidden_layers") or 0
+        first = raw.get("max_window_layers") or 0
         found["layer_types"] = ["sliding_attention" if i >= first else "full_attention" for i in range(layers)]
     return found
 
@@ -103,4 +98,5 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"it can't be read ({e})", where=f"model.path {path}", mend="Download the checkpoint again") from e
     if not isinstance(found, dict):
         raise UserError("it is no JSON object", where=f"model.path {path}", mend="Download the checkpoint again")
+    check_values(found, f"model.path {path}")
     return found

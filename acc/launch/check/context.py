@@ -62,6 +62,14 @@ class Context:
             return None
 
     @cached_property
+    def compiled(self) -> Manifest | None:
+        """The account of the run's compile stage, where it has ended."""
+        try:
+            return read_manifest(self.folder / "compile")
+        except UserError:
+            return None
+
+    @cached_property
     def packed(self) -> Manifest | None:
         """The account of the run's pack stage, where it has ended."""
         try:

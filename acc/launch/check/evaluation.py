@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import difflib
+import re
+import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 from acc.errors import UserError
 from acc.evaluate.benchmarks import BENCHMARKS
 from acc.evaluate.configuration import window_of
+from acc.evaluate.general import KNOWN
 from acc.evaluate.scoring import COSTS
+from acc.evaluate.share import check_share
+from acc.launch.check.config import is_path
 from acc.launch.check.context import Context
-from acc.launch.check.finding import Finding, refusals
+from acc.launch.check.finding import Finding, findings_of, refusals
+from acc.launch.stale import changed_since_compiled, changed_since_packed
 from acc.recipe import Recipe
-from acc.recipe.evaluation import Benchmark
+from acc.recipe.evaluation import Benchmark, Evaluate, General
 from acc.recipe.where import check_inline, check_watch
+from acc.stage.manifest import is_done
+from acc.train import train_key
+from acc.train.extent import extent_of
 from acc.train.rope import apply_rope
+
+AT_ONCE = 8_000_000
+"""Questions that a check encodes to estimate evaluation inline, tokens at most of each kind: a few seconds' work."""
 
 
 def check(context: Context) -> list[Finding]:
@@ -23,11 +36,61 @@ def check(context: Context) -> list[Finding]:
     recipe, evaluate = context.recipe, context.recipe.evaluate
     if not evaluate.measures_something:
         return [Finding("note", "nothing is measured at the checkpoints", "evaluate", "Add evaluate.held_out or benchmarks")]
-    found = []
+    found: list[Finding] = []
     if context.trains:
         found += refusals(check_inline, recipe)
         found += refusals(check_watch, recipe) if evaluate.where != "inline" else []
+        found += _share(context) if evaluate.where == "inline" and not found else ()
     return [*found, *_best(recipe), *_lengths(context), *_programs(context)]
+
+
+def _share(context: Context) -> Iterator[Finding]:
+    """Whether evaluation inline would take more of the training's time than it may, once the run's sequences are packed.
+
+    Estimated as `acc run` does, on as many of the questions as can be read at once: more than these take no less.
+    """
+    recipe, folder, compiled, packed = context.recipe, context.folder, context.compiled, context.packed
+    chat = _tokenizer(context)
+    if compiled is None or packed is None or chat is None or is_done(folder / "train", train_key(recipe, folder / "pack")):
+        return
+    asked, left_out = _at_once(recipe.evaluate, context.longest)
+    part = recipe.model_copy(
+        update={"evaluate": asked, "model": recipe.model.model_copy(update={"path": str(chat.absolute()), "revision": None})}
+    )
+    extent = extent_of(recipe, folder / "pack")
+    with tempfile.TemporaryDirectory() as out:
+        try:
+            check_share(part, folder / "compile", Path(out), trained_tokens=extent.tokens, checkpoints=extent.checkpoints)
+        except UserError as e:
+            old = changed_since_compiled(recipe, compiled) or changed_since_packed(recipe, packed)
+            yield from findings_of(e, level="warning" if old else "error")
+            return
+    if left_out:
+        what = (
+            f"whether evaluation takes more than inline_share was not estimated with {left_out}: `acc run` does before training"
+        )
+        yield Finding("note", what, "evaluate.inline_share")
+
+
+def _tokenizer(context: Context) -> Path | None:
+    """The folder with the student's tokenizer; None where that is not on this machine."""
+    name, revision = context.recipe.student, context.recipe.model.revision
+    folder = Path(name) if is_path(name) or Path(name).is_dir() else context.hub.cached("model", name, revision)
+    return folder if folder is not None and (folder / "tokenizer.json").is_file() else None
+
+
+def _at_once(evaluate: Evaluate, longest: int) -> tuple[Evaluate, str]:
+    """The evaluation with those of its questions that are generated or compiled and have about `AT_ONCE` tokens, and in words
+    what is left out. Official rows reach gigabytes, or are on the hub."""
+    rows = [b for b in evaluate.benchmarks if b.synthetic and b.synthetic.rows * b.synthetic.tokens <= AT_ONCE]
+    left_out = ["all rows of the benchmarks"] if len(rows) < len(evaluate.benchmarks) else []
+    held_out = evaluate.held_out
+    if held_out is not None:
+        most = max(1, AT_ONCE // (max(1, longest) * len(held_out.conditions)))
+        if held_out.limit is None or held_out.limit > most:
+            held_out = held_out.model_copy(update={"limit": most})
+            left_out.append(f"more than {most:,} held-out questions")
+    return evaluate.model_copy(update={"benchmarks": rows, "held_out": held_out}), " and ".join(left_out)
 
 
 def _best(recipe: Recipe) -> Iterator[Finding]:
@@ -122,15 +185,45 @@ def _programs(context: Context) -> Iterator[Finding]:
     if evaluate.server is not None and evaluate.server.start and machine.program(evaluate.server.start) is None:
         what = f"there is no program {evaluate.server.start} on this machine"
         yield Finding("note", what, "evaluate.server.start", elsewhere.capitalize())
-    if evaluate.general is not None and find_spec("lm_eval") is None:
-        yield Finding("note", "lm-eval is not on this machine", "evaluate.general", f"pip install 'acc[eval]': {elsewhere}")
-    if evaluate.general is not None and evaluate.general.include is not None:
-        folder = context.recipe.resolve(evaluate.general.include)
-        if not folder.is_dir():
-            yield Finding("error", f"there is no folder {folder}", "evaluate.general.include", "Correct the path")
+    if evaluate.general is not None:
+        yield from _general(context, evaluate.general)
     for number, command in enumerate(evaluate.commands):
         if machine.program(command.run[0]) is None:
             what = f"there is no program {command.run[0]} on this machine"
             yield Finding(
                 "warning", what, f"evaluate.commands.{number}.run", "Correct its path; it starts in the folder of acc eval"
             )
+
+
+def _general(context: Context, general: General) -> Iterator[Finding]:
+    """lm-eval, and the names of its tasks."""
+    folders = []
+    if general.include is not None:
+        folders.append(context.recipe.resolve(general.include))
+        if not folders[0].is_dir():
+            yield Finding("error", f"there is no folder {folders[0]}", "evaluate.general.include", "Correct the path")
+    installed = find_spec("lm_eval")
+    if installed is None:
+        mend = "pip install 'acc[eval]': install it on the machine that evaluates"
+        yield Finding("note", "lm-eval is not on this machine: its tasks were not looked up", "evaluate.general", mend)
+        return
+    folders += [Path(place) / "tasks" for place in installed.submodule_search_locations or ()]
+    asked = [task.task for task in general.tasks]
+    for name in sorted(_unknown([name for name in asked if name not in KNOWN], folders), key=asked.index):
+        mend = "`lm_eval ls tasks` lists what it has; the folder of your own is evaluate.general.include"
+        yield Finding("error", f"lm-eval has no task {name!r}", f"evaluate.general.tasks.{asked.index(name)}.task", mend)
+
+
+def _unknown(names: list[str], folders: list[Path]) -> set[str]:
+    """Those of the names that stand in no task's file. lm-eval itself takes ten seconds and more to read its 14,000.
+
+    What is no plain name (a file, a pattern, several with commas) is left to lm-eval.
+    """
+    unknown = {name for name in names if re.fullmatch(r"[\w-]+", name)}
+    for path in (path for folder in folders for path in folder.rglob("*")):
+        if not unknown:
+            break
+        if path.suffix in ("", ".yaml", ".yml") and path.is_file():  # those without ending are included by others
+            text = path.read_text(encoding="utf-8", errors="replace")
+            unknown = {name for name in unknown if name not in text}
+    return unknown

@@ -18,9 +18,12 @@ from acc.launch.check.config import is_path
 from acc.launch.check.context import Context
 from acc.launch.check.finding import Finding, Level, findings_of, refusals
 from acc.launch.check.hub import Kind
-from acc.recipe.sources import Pages, Source
+from acc.recipe.sources import Hub, Pages, Source
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+
+LFS = b"version https://git-lfs"
+"""How git-lfs's pointers begin."""
 
 
 def check(context: Context) -> list[Finding]:
@@ -43,26 +46,55 @@ def _model(context: Context) -> Iterator[Finding]:
         folder = context.hub.cached("model", name, recipe.model.revision)
     if folder is None or not (folder / "config.json").is_file():
         return
-    for what in _lacking(folder):
-        level: Level = "error" if Path(name).is_dir() else "note"
-        yield Finding(level, what, f"model.path {folder}", "Download the checkpoint whole")
-
-
-def _lacking(folder: Path) -> Iterator[str]:
-    """What a checkpoint's folder should have and has not."""
+    level: Level = "error" if Path(name).is_dir() else "note"
+    where, mend = f"model.path {folder}", "Download the checkpoint whole"
     if not (folder / "tokenizer.json").is_file():
-        yield "there is no tokenizer.json"
-    weights = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
-    if weights is None:
-        yield "there are no weights (model.safetensors)"
-    elif weights.suffix == ".json":
-        try:
-            parts = set(json.loads(weights.read_text(encoding="utf-8"))["weight_map"].values())
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as e:
-            yield f"{weights.name} can't be read ({e})"
-            return
-        if absent := sorted(part for part in parts if not (folder / part).is_file()):
-            yield f"{len(absent)} of {len(parts)} files of the weights are not there, {absent[0]} for one"
+        yield Finding(level, "there is no tokenizer.json", where, mend)
+    try:
+        parts = _weights(folder)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as e:
+        yield Finding(level, f"the index of the weights can't be read ({e})", where, mend)
+        return
+    if not parts:
+        yield Finding(level, "there are no weights (model.safetensors)", where, mend)
+    if absent := [part for part in parts if not (folder / part).is_file()]:
+        what = f"{len(absent)} of {len(parts)} files of the weights are not there, {absent[0]} for one"
+        yield Finding(level, what, where, mend)
+    for part in parts:
+        if (folder / part).is_file() and (wrong := _damage(folder / part)):
+            yield Finding("error", f"{part} {wrong}", where, "`git lfs pull` where it was cloned, or download it again")
+
+
+def _weights(folder: Path) -> list[str]:
+    """The names of the files of weights that will be loaded; none where there are none."""
+    first = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+    if first is None or first.suffix != ".json":
+        return [] if first is None else [first.name]
+    return sorted(set(json.loads(first.read_text(encoding="utf-8"))["weight_map"].values()))
+
+
+def _damage(path: Path) -> str:
+    """What is wrong with a file of weights, by its header and its size; "" if nothing is."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(len(LFS))
+            if start == LFS:
+                return "is git-lfs's pointer to the weights, not the weights"
+            if path.suffix != ".safetensors":
+                return ""
+            length = int.from_bytes(start[:8], "little")
+            if len(start) < 8 or length > size - 8:
+                return f"is cut off or no safetensors file: its {size:,} bytes do not hold its header"
+            file.seek(8)
+            tensors = json.loads(file.read(length))
+        tensors.pop("__metadata__", None)
+        whole = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
+    except OSError as e:
+        return f"can't be read ({e})"
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return "is no safetensors file: its header can't be read"
+    return "" if whole == size else f"is cut off or damaged: it has {size:,} bytes, and its header says {whole:,}"
 
 
 def _source(context: Context, source: Source, where: str) -> Iterator[Finding]:
@@ -85,14 +117,27 @@ def _source(context: Context, source: Source, where: str) -> Iterator[Finding]:
             mend = f"Take auto or one of {', '.join(names)}"
             yield Finding("error", f"there is no format {source.format!r}", f"{where}.format", mend)
     if source.hub is not None:
-        if source.hub.files is not None:
-            if not recipe.resolve(source.hub.files).is_dir():
-                mend = "Correct the path, or leave it out"
-                yield Finding("error", f"there is no folder {source.hub.files}", f"{where}.hub.files", mend)
-        elif not source.hub.agentpile and not recipe.resolve(source.hub.dataset).is_dir():
-            yield from _streamed(context, source.hub.dataset, source.hub.revision, f"{where}.hub.dataset")
+        yield from _data_set(context, source.hub, f"{where}.hub")
     yield from _joins(context, source, where)
-    yield from _resolvers(context, source, where)
+    yield from (replace(found, where=_within(found.where, where)) for found in _resolvers(context, source, where))
+
+
+def _data_set(context: Context, hub: Hub, where: str) -> Iterator[Finding]:
+    """A data set of the hub, its copy here, and its name in agentpile."""
+    if hub.agentpile:
+        from agentpile.registry import datasets as known
+
+        if hub.dataset not in {n for name, corpus in known.items() for n in (name, getattr(corpus, "repo_id", None))}:
+            mend = f"It knows {', '.join(known.names())}; leave agentpile out to read it with acc's own formats"
+            yield Finding("error", f"agentpile knows no data set {hub.dataset!r}", f"{where}.dataset", mend)
+    if hub.files is not None:
+        folder, mend = context.recipe.resolve(hub.files), "Correct the path, or leave it out"
+        if not folder.is_dir():
+            yield Finding("error", f"there is no folder {hub.files}", f"{where}.files", mend)
+        elif not any(path.is_file() for path in folder.rglob("*")):
+            yield Finding("error", f"{hub.files} is a folder without any file", f"{where}.files", mend)
+    elif not hub.agentpile and not context.recipe.resolve(hub.dataset).is_dir():
+        yield from _streamed(context, hub.dataset, hub.revision, f"{where}.dataset")
 
 
 def _joins(context: Context, source: Source, where: str) -> Iterator[Finding]:
@@ -101,7 +146,14 @@ def _joins(context: Context, source: Source, where: str) -> Iterator[Finding]:
         from acc.trajectories.join import Joins
 
         for number, join in enumerate(source.join):
-            yield from refusals(Joins, [join], context.recipe.resolve, where=f"{where}.join.{number}")
+            place = f"{where}.join.{number}"
+            for found in refusals(Joins, [join], context.recipe.resolve, where=place):
+                yield replace(found, where=found.where.replace("sources[].join", place))
+
+
+def _within(field: str, where: str) -> str:
+    """A resolver's field by its whole name, of which it knows only its own part; a file's place stays as it is."""
+    return f"{where}.{field}" if field.startswith("resolve.") else field
 
 
 def _resolvers(context: Context, source: Source, where: str) -> Iterator[Finding]:

@@ -54,8 +54,8 @@ def _numbers(recipe: Recipe, student: Student) -> Architecture:
 def _heads(recipe: Recipe, config: Configuration) -> list[Finding]:
     """Whether Ulysses can share the attention heads out."""
     text, sequence = config.get_text_config(), recipe.parallel.sequence
-    if not text.num_attention_heads:
-        return []
+    if not isinstance(text.num_attention_heads, int) or not text.num_attention_heads:
+        return []  # a model that is not trained anyway
     sizes = Sizes(world=sequence, rank=0, local_rank=0, local_world=sequence, sequence=sequence)
     return refusals(sizes.check_heads, text.num_attention_heads, text.num_key_value_heads)
 

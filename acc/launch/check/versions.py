@@ -33,7 +33,7 @@ TRACKERS = {
 
 def check(context: Context) -> list[Finding]:
     """What is installed here; a machine that can't train at all is only told so."""
-    found = [*_packages(context), *_trackers(context)]
+    found = [*_packages(context), *_trackers(context), *_ray(context)]
     if context.trains and _trains_here(context):
         found += [*_compilers(context), *_kernels(context)]
     return found
@@ -74,6 +74,13 @@ def _trackers(context: Context) -> Iterator[Finding]:
         if all(context.machine.version(name) is None for name in names):
             mend = f"pip install {names[0]}, or take it out; log.jsonl is always written"
             yield Finding(level, f"the tracker {tracker} is not installed", "train.report_to", mend)
+
+
+def _ray(context: Context) -> Iterator[Finding]:
+    """Ray, where compile starts its tasks on it; of samples that are packed already nothing is compiled here."""
+    if context.trains and context.recipe.compile.executor == "ray" and context.machine.version("ray") is None:
+        mend = "pip install 'acc[ray]', or set compile.executor: local"
+        yield Finding("error" if context.packed is None else "note", "Ray is not installed here", "compile.executor", mend)
 
 
 def _compilers(context: Context) -> Iterator[Finding]:

@@ -38,6 +38,11 @@ KNOWN: dict[str, dict[str, Any]] = {
     },
 }
 """Hub id → config.json, for planning where neither files nor hub are: the students of the shipped recipes."""
+REQUIRED = ("num_attention_heads", "hidden_size", "num_hidden_layers", "vocab_size", "intermediate_size")
+OF_EXPERTS = ("num_experts_per_tok", "moe_intermediate_size")
+OPTIONAL = ("num_experts", "num_local_experts", "num_key_value_heads", "head_dim", "decoder_sparse_step", "max_window_layers")
+"""Whole numbers of config.json: what every student has, what one with experts has, and what may be left out or null."""
+OWN = "Take the student's own config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +134,7 @@ def architecture_from(
     """The numbers of a config.json, as transformers writes it.
 
     Raises:
-        UserError: the model_type is none of the trainer's students, or a number is missing.
+        UserError: the model_type is none of the trainer's students, or a number is missing or none.
     """
     kind = str(config.get("model_type"))
     if kind not in STUDENTS:
@@ -138,34 +143,97 @@ def architecture_from(
             where="model.path",
             mend="Take one of those",
         )
+    check_values(config, name)
+    if missing := [field for field in REQUIRED if field not in config]:
+        raise UserError(f"config.json has no {missing[0]}", where=name, mend=OWN)
+    heads, width, layers = config["num_attention_heads"], config["hidden_size"], config["num_hidden_layers"]
+    experts = (config.get("num_experts") or config.get("num_local_experts") or 0) if kind == "qwen3_moe" else 0
+    if experts and (missing := [field for field in OF_EXPERTS if config.get(field) is None]):
+        raise UserError(f"config.json has no {missing[0]}", where=name, mend=OWN)
+    dense = set(config.get("mlp_only_layers") or [])
+    every = config.get("decoder_sparse_step") or 1
+    return Architecture(
+        name=name,
+        kind=kind,
+        origin=origin,
+        tag=tag,
+        vocabulary=config["vocab_size"],
+        width=width,
+        layers=layers,
+        heads=heads,
+        key_heads=config.get("num_key_value_heads") or heads,
+        head_size=config.get("head_dim") or width // heads,
+        intermediate=config["intermediate_size"],
+        experts=experts,
+        chosen=config["num_experts_per_tok"] if experts else 0,
+        expert_width=config["moe_intermediate_size"] if experts else 0,
+        sparse=sum(i not in dense and (i + 1) % every == 0 for i in range(layers)) if experts else 0,
+        tied=bool(config.get("tie_word_embeddings", False)),
+        normed_heads=kind != "llama",
+        biases=bool(config.get("attention_bias", False)),
+        window=config.get("max_position_embeddings") or 0,
+    )
+
+
+def check_values(config: Mapping[str, Any], where: str) -> None:
+    """Refuse a config.json whose values are of a kind that no arithmetic can be done on. What it lacks is not looked for.
+
+    Of a model that is none of the trainer's students only window and RoPE are looked at: others keep lists where these have
+    numbers.
+
+    Raises:
+        UserError: the first such value.
+    """
+    text = config.get("text_config")
+    if text is not None and not isinstance(text, Mapping):
+        raise _odd("text_config", text, "a section", where)
+    if text:
+        check_values(text, where)
+    counts = (*REQUIRED, *OF_EXPERTS, *OPTIONAL) if config.get("model_type") in STUDENTS else ()
+    for field in (*counts, "max_position_embeddings"):
+        value, needed = config.get(field), field in counts and field in REQUIRED
+        if (field in config and needed and not value) or not (value is None or _counts(value)):
+            raise _odd(field, value, "a whole number above 0" if needed else "a whole number", where)
+    layers = config.get("mlp_only_layers")
+    if layers is not None and not (isinstance(layers, list) and all(map(_counts, layers))):
+        raise _odd("mlp_only_layers", layers, "a list of layers", where)
+    kinds = config.get("layer_types")
+    if kinds is not None and not (isinstance(kinds, list) and all(isinstance(kind, str) for kind in kinds)):
+        raise _odd("layer_types", kinds, "a list of names", where)
+    for section in ("rope_parameters", "rope_scaling"):
+        rope = config.get(section)
+        if rope is not None and not isinstance(rope, Mapping):
+            raise _odd(section, rope, "a section", where)
+        for field in ("factor", "original_max_position_embeddings"):
+            value = (rope or {}).get(field)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise _odd(f"{section}.{field}", value, "a number", where)
+
+
+def _counts(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _odd(field: str, value: object, wanted: str, where: str) -> UserError:
+    return UserError(f"config.json has {json.dumps(value)} for {field}, which must be {wanted}", where=where, mend=OWN)
+
+
+def is_path(name: str) -> bool:
+    """Whether a name can't be a hub id, `organisation/name`."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
     try:
-        heads, width, layers = config["num_attention_heads"], config["hidden_size"], config["num_hidden_layers"]
-        experts = (config.get("num_experts") or config.get("num_local_experts") or 0) if kind == "qwen3_moe" else 0
-        dense = set(config.get("mlp_only_layers") or [])
-        every = config.get("decoder_sparse_step") or 1
-        return Architecture(
-            name=name,
-            kind=kind,
-            origin=origin,
-            tag=tag,
-            vocabulary=config["vocab_size"],
-            width=width,
-            layers=layers,
-            heads=heads,
-            key_heads=config.get("num_key_value_heads") or heads,
-            head_size=config.get("head_dim") or width // heads,
-            intermediate=config["intermediate_size"],
-            experts=experts,
-            chosen=config["num_experts_per_tok"] if experts else 0,
-            expert_width=config["moe_intermediate_size"] if experts else 0,
-            sparse=sum(i not in dense and (i + 1) % every == 0 for i in range(layers)) if experts else 0,
-            tied=bool(config.get("tie_word_embeddings", False)),
-            normed_heads=kind != "llama",
-            biases=bool(config.get("attention_bias", False)),
-            window=config.get("max_position_embeddings", 0),
-        )
-    except KeyError as e:
-        raise UserError(f"config.json has no {e.args[0]}", where=name, mend="Take the student's own config.json") from None
+        validate_repo_id(name)
+    except HFValidationError:
+        return True
+    return name.count("/") != 1
+
+
+def no_folder(name: str) -> UserError:
+    """What is said of a student that `is_path` takes for a folder, and that is not there."""
+    mend = "Correct the path, which is relative to the recipe's folder, or name a model of the hub as organisation/name"
+    return UserError(f"there is no folder {name}", where="model.path", mend=mend)
 
 
 def _config(name: str, revision: str | None) -> tuple[dict[str, Any], str, Tag]:
@@ -174,9 +242,11 @@ def _config(name: str, revision: str | None) -> tuple[dict[str, Any], str, Tag]:
         if not (folder / "config.json").is_file():
             raise UserError("there is no config.json", where=name, mend="Name a folder that holds a checkpoint")
         return _read(folder / "config.json"), "config.json", "computed"
+    if is_path(name):
+        raise no_folder(name)
     from huggingface_hub import try_to_load_from_cache
 
-    cached = try_to_load_from_cache(name, "config.json", revision=revision) if name.count("/") == 1 else None
+    cached = try_to_load_from_cache(name, "config.json", revision=revision)
     if isinstance(cached, str):
         return _read(Path(cached)), "config.json in the hub's cache", "computed"
     if name in KNOWN:

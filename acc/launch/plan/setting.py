@@ -81,7 +81,7 @@ def setting_of(recipe: Recipe, world: int, *, gpu: bool = True) -> Setting:
     """The setting of a recipe on so many processes.
 
     Raises:
-        UserError: the processes can't be cut into groups of parallel.sequence.
+        UserError: the processes can't be cut into groups of parallel.sequence, or deepspeed.zero_optimization is no section.
     """
     sequence = recipe.parallel.sequence
     if world % sequence:
@@ -91,6 +91,12 @@ def setting_of(recipe: Recipe, world: int, *, gpu: bool = True) -> Setting:
             mend=f"Plan a multiple of {sequence}, or --set parallel.sequence=… to a divisor of {world}",
         )
     zero = recipe.deepspeed.get("zero_optimization", {})
+    if not isinstance(zero, Mapping):
+        raise UserError(
+            f"this is {zero!r}, and DeepSpeed takes a section",
+            where="deepspeed.zero_optimization",
+            mend="Leave it out, or write names and values under it",
+        )
     return Setting(
         world=world,
         sequence=sequence,

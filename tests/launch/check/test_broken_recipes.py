@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 from checked import changed, check, good, machine, student
 
+from acc.launch.check import files
+from acc.launch.check.context import Context
 from acc.launch.check.finding import Finding, Level
 
 EGRESS = "http://teacher.example/v1"
 TEACHER = {"kind": "teacher", "teacher": {"base_url": EGRESS, "model": "m"}}
 WITH_KEY = {**TEACHER, "teacher": {"base_url": "http://localhost:8000/v1", "model": "m", "api_key_env": "TEACHER_KEY"}}
+COPY = {"name": "ours", "hub": {"dataset": "org/name", "files": "empty"}}
+CORPUS = {"name": "ours", "hub": {"dataset": "tau_banch", "agentpile": True}}
 SHORT = {"evaluate.benchmarks.0.max_new_tokens": 64}
 TO_SWANLAB = {"egress": ["swanlab.cn"]}
 MINE = {
@@ -56,7 +60,7 @@ BROKEN = [
     ),
     Broken("budget over the sequence", ("compile.budget_tokens", "larger than pack.length"), {"compile.budget_tokens": 9000}),
     Broken("dropout on experts", ("lora.dropout", "must be 0"), {"lora": {"targets": ["experts"], "dropout": 0.1}}),
-    Broken("router loss", ("router_aux_loss", "leave it 0"), {"moe.router_aux_loss": 0.01}),
+    Broken("router loss", ("router_aux_loss", "eave it 0"), {"moe.router_aux_loss": 0.01}),
     Broken("a teacher without address", ("kind: teacher needs",), {"rationale.kind": "teacher"}),
     Broken("best of nothing", ("train.best", "evaluation's score"), {"train.best": {"score": "x"}, "evaluate": {}}),
     # Sizes and steps.
@@ -108,13 +112,23 @@ BROKEN = [
     # Files.
     Broken("logs that are not there", ("names gone", "sources.0.path"), {"sources.0.path": "gone"}),
     Broken("a format that nobody knows", ("no format 'swe'",), {"sources.0.format": "swe"}),
+    Broken("a copy of a data set without files", ("folder without any file", "sources.0.hub.files"), {"sources.0": COPY}),
+    Broken("a corpus that agentpile has not", ("no data set 'tau_banch'", "tau_bench"), {"sources.0": CORPUS}),
     Broken(
         "a join without its file",
         ("no such file to join",),
         {"sources.0.join": [{"file": "no.csv", "fields": {"outcome": "ok"}}]},
     ),
-    Broken("repositories that are not there", ("there is no folder mirrors",), {"sources.0.resolve.git.mirrors": "mirrors"}),
-    Broken("a database that is not there", ("there is no database",), {"sources.0.resolve.sql.url": "sqlite:///no.db"}),
+    Broken(
+        "repositories that are not there",
+        ("sources.0.resolve.git.mirrors: there is no folder mirrors",),
+        {"sources.0.resolve.git.mirrors": "mirrors"},
+    ),
+    Broken(
+        "a database that is not there",
+        ("sources.0.resolve.sql.url: there is no database",),
+        {"sources.0.resolve.sql.url": "sqlite:///no.db"},
+    ),
     Broken("pages that are not there", ("no file pages.parquet",), {"sources.0.resolve.pages.files": ["pages.parquet"]}),
     Broken("a file to decontaminate with", ("no.jsonl",), {"quality.decontaminate": ["no.jsonl"]}),
     Broken(
@@ -184,6 +198,7 @@ BROKEN = [
         "accelerate's ZeRO stage", ("ZeRO stage 2", "stage 3"), on={"environment": {"ACCELERATE_DEEPSPEED_ZERO_STAGE": "2"}}
     ),
     Broken("accelerate's precision", ("mixed precision fp16",), on={"environment": {"ACCELERATE_MIXED_PRECISION": "fp16"}}),
+    Broken("Ray without Ray", ("Ray is not installed", "compile.executor"), {"compile.executor": "ray"}),
     Broken("Slurm without Slurm", ("no sbatch",), {"compile.executor": "slurm"}, on={"without": ("sbatch",)}, level=WARNS),
     Broken(
         "a time limit that is none", ("'a day' is no time limit",), {"compile.executor": "slurm", "compile.slurm.time": "a day"}
@@ -218,6 +233,7 @@ BY_SCHEMA = 11
 
 def found_in(folder: Path, broken: Broken) -> list[Finding]:
     recipe = changed(good(folder), broken.changes)
+    (folder / "empty").mkdir()
     if broken.config is not None:
         recipe.setdefault("model", {})["path"] = student(folder, **broken.config)
     return check(folder, recipe, machine(**broken.on))
@@ -270,10 +286,9 @@ def test_a_finding_names_file_and_line_of_its_field(tmp_path: Path) -> None:
 
 def test_a_checkpoint_that_lacks_files_is_named(tmp_path: Path) -> None:
     recipe = changed(good(tmp_path), {"model.path": student(tmp_path)})
-    (tmp_path / "student" / "model.safetensors").unlink()
+    (tmp_path / "student" / "model.safetensors").rename(tmp_path / "student" / "model-1.safetensors")
     index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
     (tmp_path / "student" / "model.safetensors.index.json").write_text(json.dumps(index))
-    (tmp_path / "student" / "model-1.safetensors").touch()
     errors = [str(f) for f in check(tmp_path, recipe) if f.level == "error"]
     assert len(errors) == 1 and "1 of 2 files of the weights are not there, model-2.safetensors" in errors[0]
 
@@ -284,3 +299,43 @@ def test_a_turn_that_generation_does_not_end_is_named(tmp_path: Path) -> None:
     (tmp_path / "student" / "generation_config.json").write_text('{"eos_token_id": [2514]}')
     warnings = [str(f) for f in check(tmp_path, recipe) if f.level == "warning"]
     assert len(warnings) == 1 and "<|im_end|>" in warnings[0] and "will not stop" in warnings[0]
+
+
+def test_a_check_that_fails_is_said_to_be_our_bug_and_the_others_are_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(context: Context) -> list[Finding]:
+        raise KeyError("rows")
+
+    monkeypatch.setattr(files, "check", fail)
+    found = check(tmp_path, changed(good(tmp_path), {"train.warmup_steps": 100}))
+    errors = [str(f) for f in found if f.level == "error"]
+    assert len(errors) == 1 and all(w in errors[0] for w in ("check of files", "KeyError: 'rows'", "please report"))
+    assert any("its peak is never reached" in f.what for f in found)
+
+
+def test_a_section_of_deepspeed_that_is_none_is_a_sentence(tmp_path: Path) -> None:
+    found = check(tmp_path, changed(good(tmp_path), {"deepspeed": {"zero_optimization": 3}}))
+    errors = [str(f) for f in found if f.level == "error"]
+    assert errors and all("deepspeed" in e for e in errors) and not any("bug of ours" in e for e in errors)
+
+
+def test_tasks_that_lm_eval_has_not_are_named(tmp_path: Path) -> None:
+    pytest.importorskip("lm_eval")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "mine.yaml").write_text("task: my_questions\n")
+    names = [
+        "ifeval",
+        "gpqa_main_zeroshot",
+        "mafand_tasks",
+        "my_questions",
+        "nosuchtask",
+        "my_questiosn",
+        "gpqa_*",
+        "mine/mine.yaml",
+    ]
+    general = {"tasks": [{"task": name} for name in names], "include": "mine"}
+    served = {"where": "watch", "server": {"start": "transformers"}, "general": general}
+    errors = [f for f in check(tmp_path, changed(good(tmp_path), {"evaluate": served})) if f.level == "error"]
+    assert {f.what for f in errors} == {"lm-eval has no task 'nosuchtask'", "lm-eval has no task 'my_questiosn'"}
+    assert errors[0].where.endswith("evaluate.general.tasks.4.task")

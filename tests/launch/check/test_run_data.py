@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from checked import check, machine
 from acc.cli import main
 from acc.errors import ExitCode
 from acc.launch.check.finding import Finding
+from acc.recipe.loading import recipe_from
+from acc.stage.manifest import Manifest
+from acc.train import train_key
 
 RECIPE: dict[str, Any] = {
     "name": "r",
@@ -132,3 +136,47 @@ def test_a_damaged_manifest_is_a_finding(run: Path) -> None:
         assert [f.level for f in said(check(run, RECIPE), "this manifest cannot be read")] == ["error"]
     finally:
         path.write_text(kept)
+
+
+INLINE: dict[str, Any] = RECIPE | {"evaluate": {"benchmarks": [{"name": "mrcr", "synthetic": {"rows": 6, "tokens": 300}}]}}
+OVER = "of the training's time"
+
+
+def test_evaluation_that_acc_run_would_refuse_as_too_much_is_refused_in_its_words(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    (found,) = said(check(run, INLINE), OVER, "evaluate.inline_share")
+    (run / "r.yaml").write_text(yaml.safe_dump(RECIPE))
+    assert {path for path in run.rglob("*") if before.get(path) != path.stat().st_mtime_ns} <= {run, run / "r.yaml"}
+    assert found.level == "error"
+
+    copied = shutil.copytree(run, tmp_path / "copy")
+    (copied / "r.yaml").write_text(yaml.safe_dump(INLINE))
+    assert main(["run", str(copied / "r.yaml"), "--runs", str(copied / "runs")]) == ExitCode.USER
+    assert found.what in capsys.readouterr().err
+
+
+def test_evaluation_within_its_share_elsewhere_or_of_a_training_that_is_over_is_left_in_peace(run: Path) -> None:
+    def evaluated(**changes: Any) -> dict[str, Any]:
+        return INLINE | {"evaluate": INLINE["evaluate"] | changes}
+
+    assert not said(check(run, evaluated(inline_share=1000.0)), OVER)
+    assert not said(check(run, evaluated(where="job")), OVER)
+    train = run / "runs" / "r" / "train"
+    Manifest(stage="train", key=train_key(recipe_from(INLINE), run / "runs" / "r" / "pack"), seed=0).write(train)
+    try:
+        assert not said(check(run, INLINE), OVER)
+    finally:
+        shutil.rmtree(train)
+
+
+def test_of_samples_that_will_be_compiled_anew_the_share_is_a_warning(run: Path) -> None:
+    other = INLINE | {"compile": RECIPE["compile"] | {"shuffle": False}}
+    assert [f.level for f in said(check(run, other), OVER)] == ["warning"]
+
+
+def test_questions_too_many_to_encode_in_a_check_are_said_to_be_left_out(run: Path) -> None:
+    many = {"benchmarks": [{"name": "mrcr", "synthetic": {"rows": 10_000, "tokens": 1_000}}]}
+    (found,) = said(check(run, RECIPE | {"evaluate": many}), "was not estimated with all rows of the benchmarks")
+    assert found.level == "note"
