@@ -29,7 +29,7 @@ def prove(steps: Sequence[str] = tuple(STEPS), folder: Path | None = None) -> bo
     """Make the machine, take the steps in order as its new user, and say whether each went through."""
     if folder is None:
         with tempfile.TemporaryDirectory() as name:
-            return prove(steps, Path(name))
+            return prove(steps, Path(name) / "machine")  # the folder itself is root's alone
     machine = CleanRoot(folder)
     try:
         machine.make(PACKAGES)
