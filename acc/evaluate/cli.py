@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from acc.errors import ExitCode, UserError
 from acc.recipe.evaluation import Server
 from acc.recipe.loading import load_recipe
 from acc.recipe.schema import Recipe
+from acc.recipe.where import check_watch
 from acc.records.scores import SCORES, Score, read_scores
 
 BASE = "base"
@@ -67,6 +69,8 @@ def main(args: argparse.Namespace) -> int:
     if args.screen and recipe.evaluate.screen is None:
         raise UserError("--screen: the recipe has no evaluate.screen", mend="Set it to the number of rows")
     checkpoints = checkpoints_of(args.checkpoint, args.step, recipe.student)
+    if len(checkpoints) > 1:
+        check_watch(recipe)
     folder = Path("runs") / recipe.name
     compiled, out = args.compiled or folder / "compile", args.out or folder / "evaluate"
     if args.dry_run:
@@ -128,11 +132,15 @@ def _asking(recipe: Recipe, base_url: str) -> Recipe:
 
 
 def _compare(words: Sequence[str], *, json_: bool) -> int:
-    from acc.evaluate.compare import as_json, compare, responses_of, table
+    from acc.evaluate.compare import as_json, asked_apart, compare, responses_of, table
 
     if words[0] != "compare" or len(words) != 3:
         raise UserError(f"acc eval does not know {' '.join(words)!r}", mend=_COMPARE)
-    found = compare(responses_of(words[1]), responses_of(words[2]))
+    a, b = (responses_of(word) for word in words[1:])
+    found = compare(a, b)
+    for suite, n in asked_apart(a, b).items():
+        what = f"{suite}: {n:,} of A's answers were asked for otherwise than B's (prompt's tokens, max_new_tokens or sampling)"
+        print(f"acc eval compare: {what}: the difference holds that too", file=sys.stderr)
     print(as_json(found) if json_ else table(found))
     return ExitCode.OK
 

@@ -12,7 +12,7 @@ from acc.evaluate.outside import is_measured, line_of, weights_of, write_lines
 from acc.evaluate.program import run_program
 from acc.recipe.evaluation import Command
 from acc.recipe.schema import Recipe
-from acc.stage.files import digest
+from acc.stage.files import digest, file_digest
 
 _FORM = 'Let it write {"scores": {name: number}} or {"rows": {id: {name: number}}}'
 
@@ -40,7 +40,8 @@ def run_commands(recipe: Recipe, *, checkpoint: str, server: tuple[str, str] | N
                 where=f"evaluate.commands, {command.name}",
                 mend="Set evaluate.server",
             )
-        key = digest([weights_of(checkpoint, recipe.model.revision), command.run])
+        programs = [file_digest(path) for path in map(Path, command.run) if path.is_file()]
+        key = digest([weights_of(checkpoint, recipe.model.revision), command.run, programs])
         if not is_measured(path, key):
             rows = _measure(command, server, folder / "commands" / command.name)
             write_lines(path, [line_of(key, row, scores) for row, scores in rows.items()])

@@ -13,7 +13,7 @@ from typing import Any
 from acc.errors import UserError
 from acc.evaluate.benchmarks import BENCHMARKS
 from acc.evaluate.lines import Line, by_group, row_bins, row_values
-from acc.evaluate.scoring import ALL_BINS, Value, of_convention, over_bins
+from acc.evaluate.scoring import ALL_BINS, Value, asked_otherwise, of_convention, over_bins
 from acc.llm.journal import read_journal
 from acc.records.stats import Mean, differences, mean
 
@@ -57,6 +57,15 @@ def compare(a: Path, b: Path) -> list[Comparison]:
         for suite in shared
         for found in _suite(suite, read_journal(a / f"{suite}.jsonl"), read_journal(b / f"{suite}.jsonl"))
     ]
+
+
+def asked_apart(a: Path, b: Path) -> dict[str, int]:
+    """Suite → answers of A whose question B was asked in another way, where there are any."""
+    found = {}
+    for path in sorted(a.glob("*.jsonl")):
+        if n := asked_otherwise(read_journal(path), read_journal(b / path.name)):
+            found[path.stem] = n
+    return found
 
 
 def responses_of(name: str) -> Path:

@@ -50,7 +50,8 @@ def read_lines(
     lines: list[Line] = []
     for name in sorted(results["configs"]):
         path = next(folder.glob(f"samples_{name}_[0-9]*.jsonl"), None)
-        logged = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()] if path else []
+        # Not splitlines: an answer may hold other line ends, which JSON leaves as they are.
+        logged = [json.loads(text) for text in path.read_text(encoding="utf-8").split("\n") if text] if path else []
         rows: dict[int, list[dict[str, Any]]] = {}
         for entry in logged:
             rows.setdefault(entry["doc_id"], []).append(entry)

@@ -1,10 +1,11 @@
 """Lines: one response on disk each, as `responses/<step>/<suite>.jsonl` holds them, and the values of rows in them.
 
-A line says what was asked (`row`, `condition`, `sample`; `asked`, a hash of the conversation), what came back (`response` with
-its control tokens, `reasoning` where a server gave it apart, `finish`, `tokens`, `thinking_tokens`, `prompt_tokens`, `seconds`;
-`failed`: there is no answer in it), where it belongs (`kind`, `bin`, `bin_o200k`, `screen`), and what the suite measured:
-`scores` by convention, or `exact` and `nll`. A benchmark's line also shows both ends of its prompt and the gold answer
-(`prompt_start`, `prompt_end`, `gold`). `key` is the hash that the runner knows it by.
+A line says what was asked (`row`, `condition`, `sample`; `asked`, a hash of the conversation; `how`, one of its tokens, the
+answer's limit and the sampling), what came back (`response` with its control tokens, `reasoning` where a server gave it apart,
+`finish`, `tokens`, `thinking_tokens`, `prompt_tokens`, `seconds`; `failed`: there is no answer in it), where it belongs
+(`kind`, `bin`, `bin_o200k`, `screen`), and what the suite measured: `scores` by convention, or `exact` and `nll`. A benchmark's
+line also shows both ends of its prompt and the gold answer (`prompt_start`, `prompt_end`, `gold`). `key` is the hash that the
+runner knows it by.
 """
 
 from __future__ import annotations

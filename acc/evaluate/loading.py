@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,8 +66,9 @@ def _refuse_large(checkpoint: str, parameters: int) -> None:
 
 
 def fingerprint_of(model: Any) -> str:
-    """Hash of names and values of all weights."""
-    found = hashlib.sha256()
+    """Hash of the configuration, but for where it came from, and of names and values of all weights."""
+    config = {k: v for k, v in model.config.to_dict().items() if k not in ("_name_or_path", "transformers_version")}
+    found = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
     for name, value in sorted(model.state_dict().items()):
         found.update(name.encode())
         found.update(value.detach().cpu().contiguous().view(torch.uint8).numpy())

@@ -9,8 +9,12 @@ from pathlib import Path
 
 from acc.evaluate.lines import Line
 from acc.evaluate.questions import Answer
+from acc.llm.journal import read_journal
+from acc.records.markers import MARKER
 from acc.stage.files import digest, whole
 
+NOTES = {MARKER, "trainer_state.json"}
+"""Files of a checkpoint that say nothing of its weights."""
 _PLACES, _BLOCK = 64, 1 << 16
 
 
@@ -54,9 +58,7 @@ def line_of(
 
 def is_measured(path: Path, key: str) -> bool:
     """Whether a file of lines holds what `key` names, whole: its rows were all answered."""
-    if not path.is_file():
-        return False
-    lines = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
+    lines = read_journal(path)
     return bool(lines) and all(line["key"] == key and line.get("finish") != "failed" for line in lines)
 
 
@@ -67,7 +69,8 @@ def write_lines(path: Path, lines: Sequence[Line]) -> None:
 
 
 def weights_of(checkpoint: str, revision: str | None) -> str:
-    """A name of a checkpoint's weights: of a hub id itself and its revision, of a folder what lies in it.
+    """A name of a checkpoint's weights: of a hub id itself and its revision, of a folder what lies in it, without the notes of
+    the training, which change when old optimizer state is dropped.
 
     Weights are read at 64 places of each file: a training moves them all, and reading tens of gigabytes takes minutes.
     """
@@ -75,7 +78,8 @@ def weights_of(checkpoint: str, revision: str | None) -> str:
     if not folder.is_dir():
         return digest([checkpoint, revision])
     found = hashlib.sha256()
-    for path in sorted([*folder.rglob("*.safetensors"), *folder.glob("*.json"), *folder.glob("*.jinja")]):
+    files = [*folder.rglob("*.safetensors"), *folder.glob("*.json"), *folder.glob("*.jinja")]
+    for path in sorted(path for path in files if path.name not in NOTES):
         size = path.stat().st_size
         found.update(f"{path.relative_to(folder)} {size}\n".encode())
         with path.open("rb") as f:

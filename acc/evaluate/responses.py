@@ -56,9 +56,10 @@ class Responses:
         for key, question in keys.items():
             if key in found:
                 answer = answer_of(found[key])
-                if question.target and answer.nll is None:
-                    answer = replace(answer, nll=nll.get((question.row, question.condition)))
-                lines.append({"key": key, **suite.line(question, answer)})
+                measured = nll.get((question.row, question.condition))
+                if question.target and measured is not None:
+                    answer = replace(answer, nll=measured)
+                lines.append({"key": key, "how": self._how(question), **suite.line(question, answer)})
         write_lines(self.folder / f"{suite.name}.jsonl", lines)
         if self.kept is not None:
             self.kept.keep(suite.name, lines)
@@ -70,10 +71,12 @@ class Responses:
 
     def _key(self, question: Question) -> str:
         q = question
-        # Not as JSON: prompts reach a million tokens.
-        prompt = sha256(array("I", q.prompt).tobytes()).hexdigest()
-        asked = [q.row, q.condition, q.sample, prompt, q.max_new_tokens, list(q.target)]
+        asked = [q.row, q.condition, q.sample, _hash(q.prompt), q.max_new_tokens, list(q.target)]
         return digest([self.fingerprint, asked, self._sampling])
+
+    def _how(self, question: Question) -> str:
+        """How an answer is asked for, whoever gives it."""
+        return digest([_hash(question.prompt), question.max_new_tokens, self._sampling])[:16]
 
     def _on_disk(self, suite: Suite, keys: Iterable[str]) -> dict[str, Line]:
         """Key → line: merged ones and those of every process; the last written counts."""
@@ -92,6 +95,11 @@ class Responses:
 
     def _part(self, suite: Suite, number: int) -> Path:
         return self.folder / "parts" / f"{suite.name}.{number}.jsonl"
+
+
+def _hash(prompt: Sequence[int]) -> str:
+    """Of token ids. Not as JSON: prompts reach a million of them."""
+    return sha256(array("I", prompt).tobytes()).hexdigest()
 
 
 def sampling_of(recipe: Recipe) -> list[Any]:

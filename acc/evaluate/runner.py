@@ -34,12 +34,13 @@ from acc.evaluate.lines import Line
 from acc.evaluate.outside import weights_of
 from acc.evaluate.questions import Answer, Backend, Question
 from acc.evaluate.responses import Responses
-from acc.evaluate.scoring import benchmark_scores
+from acc.evaluate.scoring import asked_otherwise, benchmark_scores
 from acc.evaluate.suites import Suite, prepare_rows, suites_of
 from acc.llm.journal import read_journal
 from acc.recipe.policy import check_evaluation
 from acc.recipe.schema import Recipe
 from acc.records.scores import SCORES, Score, append_scores
+from acc.stage.files import digest
 
 Rows = Literal["full", "screen"]
 """All rows, or those of `evaluate.screen` (and all held-out questions)."""
@@ -93,6 +94,8 @@ class Evaluation:
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if grouped else (int(os.environ.get("RANK", "0")), 1)
         self._chat: StudentChat | None = None
         self._suites: list[Suite] = []
+        self.unanswered = 0
+        """Questions of the last run that a server failed on."""
 
     def run(
         self,
@@ -178,11 +181,18 @@ class Evaluation:
 
     def _scores(self, step: int, rows: Rows, responses: Responses, window: int, nll: Nll) -> list[Score]:
         scores: list[Score] = []
+        self.unanswered = 0
         for suite in self._suites:
             lines = responses.merge(suite, _fitting(suite, window), nll)
+            self.unanswered += sum(line["finish"] == "failed" for line in lines)
             out_of_window = [q for q in suite.questions if not _fits(q, window)]
             skipped = [suite.place(q) for q in (*suite.over_long, *out_of_window) if q.sample == 0]
             base = self._base(step, suite.name)
+            if otherwise := asked_otherwise(base, lines):
+                _say(
+                    f"{suite.name}: {otherwise:,} of the base's answers were asked for otherwise (max_new_tokens, sampling, "
+                    "layout) and are in no difference: evaluate the base again"
+                )
             if rows == "full" or suite.screen is None:
                 scores += suite.scores(step, lines, skipped, base, screen=False)
             if suite.screen is not None:
@@ -224,7 +234,8 @@ class _Nobody:
     scores_targets = False
 
     def __init__(self, checkpoint: str, recipe: Recipe) -> None:
-        self.fingerprint = weights_of(checkpoint, recipe.model.revision)
+        rope = recipe.model.rope.model_dump(mode="json") if recipe.model.rope else None
+        self.fingerprint = digest([weights_of(checkpoint, recipe.model.revision), rope])
 
     def answer(self, questions: Sequence[Question]) -> Iterator[list[tuple[Question, Answer]]]:
         return iter(())

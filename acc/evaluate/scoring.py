@@ -1,6 +1,7 @@
 """Lines → scores. A row's value is the mean of its samples; means, intervals and pairs are over rows.
 
-A base's line counts only where the same was asked: rows of another recipe that have the same name are no pairs.
+A base's line counts only where the same was asked in the same way: rows of another recipe that have the same name are no pairs,
+nor are answers that were sampled otherwise. A row that a server gave no answer to, on either side, is in no difference.
 """
 
 from __future__ import annotations
@@ -114,13 +115,14 @@ def held_out_scores(
     for group, members in by_group(lines).items():
         for metric in ("exact", "nll"):
             now, before = _by_condition(members, metric), _by_condition(before_by_group.get(group, []), metric)
+            answered = _by_condition([x for x in members if not _is_lost(x)], metric)
             for condition, values in now.items():
                 gone = sum(x["condition"] == condition for x in left_out.get(group, []))
                 failed = len({x["row"] for x in members if x["condition"] == condition and x["failed"]})
                 named = {metric: stats.mean(values.values())}
                 if condition == "full":
-                    others = [c for c in now if c != "full"]
-                    named |= {f"{metric}_minus_{c}": stats.paired(values, now[c]) for c in others}
+                    others = [c for c in answered if c != "full"]
+                    named |= {f"{metric}_minus_{c}": stats.paired(answered.get("full", {}), answered[c]) for c in others}
                 if condition in before:
                     named[f"{metric}_minus_base"] = stats.paired(values, before[condition])
                 found += [
@@ -151,6 +153,26 @@ def _by_condition(lines: Sequence[Line], metric: str) -> dict[str, dict[str, flo
 
 
 def _same_asked(base: Sequence[Line], lines: Sequence[Line]) -> list[Line]:
-    """The base's lines on what `lines` answer too."""
-    asked = {(line["row"], line["condition"], line.get("asked")) for line in lines}
-    return [line for line in base if (line["row"], line["condition"], line.get("asked")) in asked]
+    """The base's lines on what `lines` answer too, asked in the same way."""
+    how = {_asked(line): line.get("how") for line in lines}
+    lost = {_asked(line) for line in (*base, *lines) if _is_lost(line)}
+    return [x for x in base if _asked(x) in how.keys() - lost and _same(x.get("how"), how[_asked(x)])]
+
+
+def asked_otherwise(base: Sequence[Line], lines: Sequence[Line]) -> int:
+    """Of the base's lines those whose question `lines` answer too, but asked with another limit, sampling or layout; number."""
+    how = {_asked(line): line.get("how") for line in lines}
+    return sum(_asked(x) in how and not _same(x.get("how"), how[_asked(x)]) for x in base)
+
+
+def _asked(line: Line) -> tuple[str, str, str | None]:
+    return line["row"], line["condition"], line.get("asked")
+
+
+def _same(one: str | None, other: str | None) -> bool:
+    """Whether two answers were asked for in the same way; what others measured does not say."""
+    return one is None or other is None or one == other
+
+
+def _is_lost(line: Line) -> bool:
+    return line.get("finish") == "failed"

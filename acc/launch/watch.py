@@ -28,6 +28,8 @@ from acc.records.evaluated import evaluation_key, is_evaluated
 
 POLL_S = 10.0
 """Between two looks for new checkpoints, s."""
+TRIES = 3
+"""How often a checkpoint's questions are asked while a server gives none to some of them."""
 
 
 class Stopped(BaseException):
@@ -72,6 +74,7 @@ class Watcher:
         self.folder, self.path, self.overrides = folder, recipe, overrides
         self._recipe: Recipe | None = None
         self._evaluation: Any = None
+        self._tries: dict[tuple[int, str], int] = {}
 
     def run(self, *, once: bool, step: int | None = None) -> None:
         """Evaluate until training is over and everything is done, or, with `once`, what can be evaluated now. After training
@@ -99,7 +102,8 @@ class Watcher:
                 run.finish()
                 self._report()
                 return
-            if once and (step is not None or not over):
+            waits_for_base = bool(step) and [job.step for job in jobs] == [0]
+            if once and not waits_for_base and (step is not None or not over):
                 if jobs:
                     _say(f"{len(jobs)} are being evaluated by others")
                 elif step is None:
@@ -122,17 +126,27 @@ class Watcher:
                 return True
             _say(f"{job.checkpoint} (step {job.step}, {'all rows' if job.rows == 'full' else 'the screen'})")
             try:
-                scores = self._asked(run).run(job.checkpoint, job.step, rows=job.rows)
+                evaluation = self._asked(run)
+                scores = evaluation.run(job.checkpoint, job.step, rows=job.rows)
             except Exception:
                 if job.step and read_marker(Path(job.checkpoint)) is None:
                     _say(f"{job.checkpoint} is gone: skipped")
                     return True
                 raise
+            lost, again = evaluation.unanswered, (job.step, job.rows)
+            if lost and not held.lost and (tries := self._tries.get(again, 1)) < TRIES:
+                self._tries[again] = tries + 1
+                _say(f"step {job.step}: the server gave no answer to {lost} questions; they are asked again")
+                time.sleep(POLL_S)
+                return True
             if held.lost:
                 _say(f"step {job.step} was taken over by another watcher")
                 return True
             run.done(job)
-            _say(f"step {job.step}: {len(scores)} scores")
+            _say(
+                f"step {job.step}: {len(scores)} scores"
+                + (f"; {lost} questions have no answer, and count as 0" if lost else "")
+            )
         return True
 
     @staticmethod

@@ -47,12 +47,17 @@ class Score:
 
 
 def append_scores(path: Path, scores: Iterable[Score]) -> None:
-    """Append scores under a file lock, so that several writers never mix lines and no reader sees a part of them."""
+    """Append scores under a file lock, so that several writers never mix lines and no reader sees a part of them.
+
+    They are one batch, named by where it begins in the file: what a batch says of a metric takes the place of all that was said
+    of it before, also of slices that are not asked any more.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = "".join(json.dumps(asdict(s), sort_keys=True) + "\n" for s in scores)
     with path.open("a+b") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
-        if f.seek(0, os.SEEK_END):
+        batch = f.seek(0, os.SEEK_END)
+        lines = "".join(json.dumps({**asdict(s), "batch": batch}, sort_keys=True) + "\n" for s in scores)
+        if batch:
             f.seek(-1, os.SEEK_END)
             if f.read() != b"\n":
                 f.write(b"\n")  # behind a line that a kill has cut
@@ -61,7 +66,7 @@ def append_scores(path: Path, scores: Iterable[Score]) -> None:
 
 
 def read_scores(path: Path) -> list[Score]:
-    """Every score, the last one written winning where (step, name) repeats (a step evaluated again after a resume).
+    """Every score of the last batch that has its metric (a step may be evaluated again, and with other slices).
 
     A line that a kill has cut is passed over: its evaluation was not done, and writes its scores again.
     """
@@ -70,12 +75,20 @@ def read_scores(path: Path) -> list[Score]:
     with path.open(encoding="utf-8") as f:
         fcntl.flock(f, fcntl.LOCK_SH)
         lines = f.read().splitlines()
-    found: dict[tuple[int, str], Score] = {}
+    found: dict[tuple[int, str], tuple[int, Score]] = {}
+    newest: dict[tuple[int, str, bool, bool, str], int] = {}
     for line in lines:
         try:
             row = json.loads(line)
         except ValueError:
             continue
+        batch = row.pop("batch", -1)
         score = Score(**{**row, "ci95": tuple(row["ci95"])})
-        found[score.step, score.name] = score
-    return list(found.values())
+        found[score.step, score.name] = batch, score
+        newest[_measured(score)] = batch
+    return [score for batch, score in found.values() if batch == newest[_measured(score)]]
+
+
+def _measured(score: Score) -> tuple[int, str, bool, bool, str]:
+    """What is measured together, whatever the slice, the condition and what it is compared with."""
+    return score.step, score.benchmark, score.synthetic, score.screen, score.metric.partition("_minus_")[0]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from acc.evaluate.scoring import benchmark_scores, held_out_scores
+from acc.evaluate.scoring import asked_otherwise, benchmark_scores, held_out_scores
 from acc.records.stats import RESAMPLES, Mean, mean, mean_of_bins, paired
 
 
@@ -141,3 +141,18 @@ def test_held_out_conditions_are_compared_by_row_in_every_domain_and_length():
     assert found["held_out/nll/no_support"].skipped == 2
     assert found["held_out/nll"].skipped == 0
     assert not any("exact" in name for name in found), "what was not measured has no score"
+
+
+def test_what_was_asked_in_another_way_is_no_pair():
+    now = [line(row, 0.5, how="greedy") for row in "abc"]
+    base = [line("a", 0.1, how="greedy"), line("b", 0.1, how="sampled"), line("c", 0.1)]
+    assert scored(now, base=base)["mrcr/official_minus_base"].n == 2, "of c nobody said how"
+    assert asked_otherwise(base, now) == 1
+
+
+@pytest.mark.parametrize("side", ["base", "now"])
+def test_a_row_that_a_server_failed_on_is_in_no_difference(side):
+    lines = {name: [line(row, 0.5) for row in "abc"] for name in ("base", "now")}
+    lines[side][0] |= {"finish": "failed", "failed": True, "scores": {"official": 0.0, "strip": 0.0}}
+    compared = scored(lines["now"], base=lines["base"])["mrcr/official_minus_base"]
+    assert (compared.mean, compared.n) == (0.0, 2)

@@ -19,11 +19,13 @@ from test_run import RECIPE
 from acc.errors import ExitCode, UserError
 from acc.evaluate import claims
 from acc.evaluate import cli as eval_cli
+from acc.evaluate.claims import claim
 from acc.launch import cli as run_cli
 from acc.launch import watch as watching
 from acc.launch.run import run as launch
 from acc.launch.watch import Watcher, watch
 from acc.recipe import load_recipe, recipe_from
+from acc.records.evaluated import evaluation_key, mark_evaluated
 from acc.records.scores import SCORES, Score, append_scores, read_scores
 from acc.stage.files import write_json
 from acc.stage.manifest import Manifest
@@ -65,6 +67,7 @@ class FakeRun:
         write_json(folder / "ready.json", {"launch": "", "error": "", "recipe_folder": "."})
         Manifest("pack", "packed", 0).write(folder / "pack")
         self.key = train_key(self.recipe, folder / "pack")
+        self.unanswered = 0
         monkeypatch.setattr(Watcher, "_asked", lambda *_: self)
         monkeypatch.setattr(Watcher, "_report", lambda *_: None)
 
@@ -147,6 +150,31 @@ def test_a_job_of_one_checkpoint_evaluates_it_alone_and_before_it_the_base(
     for step in (10, 0, 20, 10):
         assert fake.watch(once=True, step=step) == ExitCode.OK
     assert fake.begun() == ["0 screen", "10 screen", "0 full", "20 screen", "20 full"]
+
+
+def test_a_job_of_one_checkpoint_waits_for_the_base_that_another_evaluates(fake: FakeRun) -> None:
+    fake.save(10)
+    held = claim(fake.folder / "evaluate" / "claims", 0)
+    assert held is not None
+    with held:
+        job = FORK.Process(target=lambda: os._exit(fake.watch(once=True, step=10)), daemon=True)
+        job.start()
+        job.join(0.5)
+        assert job.is_alive() and fake.begun() == []
+        mark_evaluated(fake.folder / "evaluate", 0, "full", evaluation_key(fake.recipe))
+    job.join(20)
+    assert job.exitcode == 0 and fake.begun() == ["10 full"]
+
+
+def test_questions_that_the_server_failed_on_are_asked_again_but_not_for_ever(
+    fake: FakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.save(10)
+    fake.unanswered = 2
+    fake.watch(once=True)
+    assert fake.begun() == ["0 full"] * 3 + ["10 full"] * 3
+    said = capsys.readouterr().err
+    assert said.count("they are asked again") == 4 and said.count("2 questions have no answer, and count as 0") == 2
 
 
 def test_it_waits_for_checkpoints_and_ends_with_the_training(fake: FakeRun) -> None:

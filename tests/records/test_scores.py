@@ -16,7 +16,7 @@ def score(step: int, value: float, group: str = "all") -> Score:
 
 def write(path: Path, writer: int) -> None:
     for step in range(20):
-        append_scores(path, [score(step, 0.5, f"{writer}-{i}") for i in range(10)])
+        append_scores(path, [score(100 * writer + step, 0.5, str(i)) for i in range(10)])
 
 
 def test_several_write_while_one_reads_and_every_line_is_whole(tmp_path: Path) -> None:
@@ -38,3 +38,14 @@ def test_a_line_cut_by_a_kill_spoils_neither_its_neighbours_nor_what_comes_next(
     assert {s.step: s.mean for s in read_scores(path)} == {1: 0.1, 3: 0.3}
     append_scores(path, [score(2, 0.4), score(1, 0.5)])
     assert {s.step: s.mean for s in read_scores(path)} == {1: 0.5, 2: 0.4, 3: 0.3}, "the last one written counts"
+
+
+def test_slices_that_are_asked_no_more_are_gone_and_other_metrics_stay(tmp_path: Path) -> None:
+    path = tmp_path / "scores.jsonl"
+    append_scores(path, [Score(10, "held_out", "nll", 3.0, (2, 4), n=8)])
+    compared = Score(10, "mrcr", "official_minus_base", 0.2, (0, 1), n=2)
+    append_scores(path, [score(10, 0.5), score(10, 0.7, "8needle"), compared, score(20, 0.9, "8needle")])
+    append_scores(path, [score(10, 0.1), score(10, 0.1, "2needle")])
+    found = {(s.step, s.name): s.mean for s in read_scores(path)}
+    kept = {(10, "held_out/nll"): 3.0, (20, "mrcr/official/8needle"): 0.9}
+    assert found == {(10, "mrcr/official"): 0.1, (10, "mrcr/official/2needle"): 0.1, **kept}
