@@ -54,6 +54,7 @@ def add_adapters(recipe: Recipe, model: PreTrainedModel) -> Any:
                 mend=f"Take it out: {target!r} means {', '.join(wanted)}",
             )
     config = LoraConfig(
+        revision=recipe.model.revision,  # goes with the adapters, so that they are merged into the same base
         r=recipe.lora.rank,
         lora_alpha=recipe.lora.alpha,
         lora_dropout=recipe.lora.dropout,

@@ -44,9 +44,9 @@ def check_canary(model: Any, sizes: Sizes, *, vocabulary: int, device: torch.dev
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randint(vocabulary, (n * unit,), generator=generator) for n in LENGTHS)
     with without_dropout(model):
-        packed = _hidden(model, sizes, [a, b], device)
-        alone = _hidden(model, sizes, [a], device), _hidden(model, sizes, [b], device)
-        rounding = ROUNDING[_type(model, device)]
+        packed, kind = _hidden(model, sizes, [a, b], device)
+        alone = _hidden(model, sizes, [a], device)[0], _hidden(model, sizes, [b], device)[0]
+        rounding = ROUNDING[kind]
     first, second = (_deviation(p, s) for p, s in zip(packed.split([len(a), len(b)]), alone, strict=True))
     # What fades is largest where the second document begins; what does not is seen in its median token.
     judged = [
@@ -65,8 +65,9 @@ def check_canary(model: Any, sizes: Sizes, *, vocabulary: int, device: torch.dev
         )
 
 
-def _hidden(model: Any, sizes: Sizes, documents: list[torch.Tensor], device: torch.device) -> torch.Tensor:
-    """Hidden states in front of the head, float32 [positions of all documents, width], the same in every process."""
+def _hidden(model: Any, sizes: Sizes, documents: list[torch.Tensor], device: torch.device) -> tuple[torch.Tensor, torch.dtype]:
+    """Hidden states in front of the head, float32 [positions of all documents, width], the same in every process; and the type
+    that the model computes in, which is known inside it alone: autocast begins and ends with its forward pass."""
     ids, positions = torch.cat(documents), torch.cat([torch.arange(len(d)) for d in documents])
     part = len(ids) // sizes.sequence
     mine = slice(sizes.sequence_rank * part, (sizes.sequence_rank + 1) * part)
@@ -76,31 +77,29 @@ def _hidden(model: Any, sizes: Sizes, documents: list[torch.Tensor], device: tor
         "documents": documents_at(bounds_of(positions).to(device)),
     }
     head = getattr(model, "module", model).get_output_embeddings()
-    seen = list[torch.Tensor]()
-    hook = head.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach().float()[0]))
+    seen, kinds = list[torch.Tensor](), list[torch.dtype]()
+
+    def see(head: Any, args: Any) -> None:
+        seen.append(args[0].detach().float()[0])
+        kind = device.type
+        kinds.append(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else head.weight.dtype)
+
+    hook = head.register_forward_pre_hook(see)
     try:
         token_losses(model, head, inputs, inputs["input_ids"])
     finally:
         hook.remove()
     if sizes.sequence == 1:
-        return seen[0]
+        return seen[0], kinds[0]
     parts = [torch.empty_like(seen[0]) for _ in range(sizes.world)]
     dist.all_gather(parts, seen[0].contiguous())
     first = sizes.data_rank * sizes.sequence
-    return torch.cat(parts[first : first + sizes.sequence])
+    return torch.cat(parts[first : first + sizes.sequence]), kinds[0]
 
 
 def _deviation(packed: torch.Tensor, alone: torch.Tensor) -> torch.Tensor:
     """Distance of two [length, width] in each position, relative to the second, [length]."""
     return (packed - alone).norm(dim=1) / alone.norm(dim=1).clamp(min=1e-12)
-
-
-def _type(model: Any, device: torch.device) -> torch.dtype:
-    """The type that the model computes in."""
-    if torch.is_autocast_enabled(device.type):
-        return torch.get_autocast_dtype(device.type)
-    kind: torch.dtype = getattr(model, "module", model).get_output_embeddings().weight.dtype
-    return kind
 
 
 @contextmanager

@@ -138,7 +138,7 @@ def arguments(
     names = {f.name for f in fields(TrainingArguments)}
     recompute = "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"
     engine[recompute] = train.gradient_checkpointing
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(out),
         seed=seed_for(recipe.seed, "train") % 2**32,
         max_steps=steps,
@@ -164,6 +164,9 @@ def arguments(
         disable_tqdm=True,
         **engine,
     )
+    # One process is one GPU: with more in sight transformers would wrap the model in DataParallel.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 def check_installed(trackers: list[str]) -> None:

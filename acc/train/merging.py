@@ -17,6 +17,7 @@ from peft.tuners.lora.layer import LoraLayer
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.core_model_loading import revert_weight_conversion
+from transformers.utils import cached_file
 
 from acc.errors import UserError
 from acc.records.adapters import BASE
@@ -27,6 +28,7 @@ from acc.train.weight_values import Values, is_adapter, plain_name
 SHARD = 2_000_000_000
 """Bytes of a file of weights, at most (or one fused weight)."""
 COPIED = (*TOKENIZER_FILES, "generation_config.json")
+QUIETLY = {f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "connection_errors", "gated_repo")}
 
 
 def merge(checkpoint: Path, out: Path, base: str | None = None, *, shard_bytes: int = SHARD) -> dict[str, int]:
@@ -35,7 +37,7 @@ def merge(checkpoint: Path, out: Path, base: str | None = None, *, shard_bytes: 
     Args:
         checkpoint: folder with adapter_config.json; its tokenizer and template are copied, else the base's.
         out: a new or empty folder.
-        base: folder or hub id; None takes what the adapters say they were trained on.
+        base: folder or hub id; None takes what the adapters say they were trained on, at the revision that they say.
 
     Returns:
         Numbers: "weights" written, "merged" of them, "files", "bytes".
@@ -52,17 +54,17 @@ def merge(checkpoint: Path, out: Path, base: str | None = None, *, shard_bytes: 
     if out.exists() and any(out.iterdir()):
         raise UserError("the folder is not empty", where=str(out), mend="Name a new one")
     adapter = PeftConfig.from_pretrained(str(checkpoint))
-    source = base or str(adapter.base_model_name_or_path)
+    source, revision = base or str(adapter.base_model_name_or_path), None if base else adapter.revision
     # RoPE scaling that was trained with is in the checkpoint's configuration, if that is there.
     scaled = checkpoint / BASE
-    model = _shapes(source, str(scaled) if (scaled / "config.json").is_file() else source, adapter)
+    model = _shapes(source, str(scaled) if (scaled / "config.json").is_file() else source, adapter, revision)
     plain: Any = model.get_base_model()
     layers = {(id(m.get_base_layer()), _attribute(m)): m for m in model.modules() if isinstance(m, LoraLayer)}
     names = {id(p): n for n, p in model.named_parameters()}
     owners = {id(p): (m, a) for m in model.modules() for a, p in m._parameters.items() if p is not None}
     writer = Shards(out, shard_bytes)
     counts = {"weights": 0, "merged": 0}
-    with Values(model, source, adapters=checkpoint) as values:
+    with Values(model, source, revision=revision, adapters=checkpoint) as values:
         for name, empty in list(model.named_parameters()):
             if is_adapter(name):
                 continue
@@ -77,7 +79,8 @@ def merge(checkpoint: Path, out: Path, base: str | None = None, *, shard_bytes: 
     writer.close()
     plain.config.save_pretrained(out)
     for name in COPIED:
-        if found := next((f for f in (checkpoint / name, Path(source) / name) if f.is_file()), None):
+        own = checkpoint / name
+        if found := own if own.is_file() else cached_file(source, name, revision=revision, **QUIETLY):
             shutil.copyfile(found, out / name)
     return {**counts, "files": len(writer.files), "bytes": writer.bytes}
 
@@ -120,10 +123,10 @@ class Shards:
         return self.folder / f"partial-{number}.safetensors"
 
 
-def _shapes(source: str, configuration: str, adapter: PeftConfig) -> PeftModel:
+def _shapes(source: str, configuration: str, adapter: PeftConfig, revision: str | None) -> PeftModel:
     try:
-        dtype = AutoConfig.from_pretrained(source).dtype
-        config = AutoConfig.from_pretrained(configuration)
+        dtype = AutoConfig.from_pretrained(source, revision=revision).dtype
+        config = AutoConfig.from_pretrained(configuration, revision=revision if configuration == source else None)
     except (OSError, ValueError) as e:
         raise UserError(
             f"the base {source!r} can't be read ({str(e).splitlines()[0]})", where="--base", mend="Name its folder"

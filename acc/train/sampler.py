@@ -76,7 +76,12 @@ def is_saved(step: int, *, every: float, steps: int) -> bool:
     """Whether there is a checkpoint after this step, of `steps`: each time that another `every` steps are over (which need
     not be whole, as those of an epoch), and after the last.
     """
-    return step == steps or step // every > (step - 1) // every
+    return step == steps or _passed(step, every) > _passed(step - 1, every)
+
+
+def _passed(step: int, every: float) -> int:
+    """How often another `every` steps are over; three times 10/3 are ten, whatever floats say."""
+    return math.floor(step / every + 1e-9)
 
 
 @lru_cache(maxsize=2)

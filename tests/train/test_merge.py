@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,13 @@ import torch
 from safetensors.torch import load_file
 from test_adapters import adapt
 from test_student_loading import make_dense
-from training_material import make_student
+from training_material import make_recipe, make_student
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from acc.cli import main
 from acc.errors import UserError
 from acc.records.adapters import BASE
+from acc.train.adapters import add_adapters
 from acc.train.merging import merge
 from acc.train.parallel import sizes_of
 from acc.train.zero_loading import fill
@@ -50,6 +52,33 @@ def test_merged_weights_give_the_adapted_models_logits(tmp_path: Path, kind: str
     assert len(list((tmp_path / "merged").glob("model-*.safetensors"))) > 1
     assert (logits(student) - wanted).abs().max() > 1e-2
     torch.testing.assert_close(logits(tmp_path / "merged"), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_adapters_are_merged_into_the_revision_that_they_were_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub's cache with two revisions of a student, of which main has moved on."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    hub = tmp_path / "hub" / "models--org--student"
+    for commit, seed in (("a" * 40, 0), ("b" * 40, 1)):
+        make_student(hub / "snapshots" / commit, seed=seed)
+    (hub / "refs").mkdir()
+    (hub / "refs" / "main").write_text("b" * 40)
+    old = hub / "snapshots" / ("a" * 40)
+    saved, wanted = adapted(tmp_path / "saved", old, ["attention"])
+    config = json.loads((saved / "adapter_config.json").read_text())
+    for revision, same in (("a" * 40, True), (None, False)):
+        named = {**config, "base_model_name_or_path": "org/student", "revision": revision}
+        (saved / "adapter_config.json").write_text(json.dumps(named))
+        merge(saved, tmp_path / f"merged-{same}")
+        assert torch.allclose(logits(tmp_path / f"merged-{same}"), wanted, rtol=1e-4, atol=1e-4) == same
+
+
+def test_the_revision_of_the_recipe_goes_with_the_adapters(tmp_path: Path) -> None:
+    student = make_student(tmp_path / "s")
+    recipe = make_recipe(student, lora={"rank": 2}, model={"path": str(student), "revision": "abc123"})
+    model = add_adapters(recipe, AutoModelForCausalLM.from_pretrained(student))
+    assert model.peft_config["default"].revision == "abc123"
 
 
 def test_what_was_trained_with_scaled_rope_is_merged_with_it(tmp_path: Path) -> None:

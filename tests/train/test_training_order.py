@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_material import make_pack
+from training_material import make_pack, make_recipe, make_student
 
 from acc.errors import UserError
 from acc.records.sequences import SequenceStore
 from acc.train.batches import StepLoader, batch_of
+from acc.train.engine import arguments
 from acc.train.parallel import Sizes, sizes_of
-from acc.train.sampler import make_sampler
+from acc.train.sampler import is_saved, make_sampler
 
 GLOBAL = np.full(10, -1)
 
@@ -131,3 +132,17 @@ def test_processes_must_be_a_multiple_of_parallel_sequence(monkeypatch: pytest.M
     assert sizes_of(3).data == 2
     with pytest.raises(UserError, match="6 processes can't be cut into groups of 4"):
         sizes_of(4)
+
+
+@pytest.mark.parametrize(("sequences", "batch"), [(10, 3), (100, 6), (997, 16), (8, 4)])
+def test_an_epoch_ends_with_the_step_in_which_its_last_sequence_is(sequences: int, batch: int) -> None:
+    sampler = make_sampler(0, np.full(sequences, -1), global_batch=batch, epochs=6.0, max_steps=None)
+    saved = [s for s in range(1, sampler.steps + 1) if is_saved(s, every=sampler.steps_per_epoch, steps=sampler.steps)]
+    assert saved == [-(-epoch * sequences // batch) for epoch in range(1, 7)]
+
+
+def test_one_process_is_one_gpu_whatever_the_machine_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transformers.training_args.TrainingArguments.n_gpu", property(lambda _: 8))
+    recipe = make_recipe(make_student(tmp_path / "s"))
+    how = {"attention": "sdpa", "accumulation": 1, "steps": 1, "optimizer": "adamw_torch"}
+    assert arguments(recipe, sizes(), tmp_path / "out", **how)._n_gpu == 1

@@ -25,6 +25,8 @@ def _enough(here: int, wanted: int) -> Iterator[Finding]:
     if here < wanted:
         what = f"the recipe starts {wanted} processes on a node, one a GPU, and this one has {here}"
         yield Finding("warning", what, "launch.processes", "Set launch.processes, or check on a node that trains")
+    elif here > wanted:
+        yield Finding("note", f"the recipe starts {wanted} processes on a node, one a GPU: {here - wanted} GPUs here stay idle")
 
 
 def _reduce(context: Context, count: int) -> Iterator[Finding]:
