@@ -88,11 +88,7 @@ def memory_of(a: Architecture, s: Setting, rows: Rows, *, processes: int) -> Mem
     host.append(Figure("processes", PROCESS * processes, "bytes", "assumed", f"{processes} × {PROCESS / 1e9:.0f} GB"))
     if s.zero3 and not s.adapted:
         twice = a.parameters["experts"] * 2 / 3
-        why = (
-            "on the first machine, as it saves: all weights, and gate and up of the experts once more"
-            if twice
-            else "as it saves"
-        )
+        why = f"on the first machine, as it saves: all weights{', gate and up of the experts twice' if twice else ''}"
         host.append(Figure("a checkpoint, gathered", s.weight * (a.total + twice), "bytes", "computed", why))
     return Memory(device_states(a, s), fixed, moments, host)
 
