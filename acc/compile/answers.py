@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from acc.compile.evidence.database import last_rows, rows_of
-from acc.compile.evidence.pieces import Refused
+from acc.compile.evidence.pieces import Refused, whole_characters
 from acc.compile.evidence.queries import sql_of
 from acc.compile.evidence.rows import render_rows
 from acc.compile.matching import answers_agree
@@ -30,6 +30,9 @@ class Answer:
     text: str
     outcome: Outcome
     reached: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", whole_characters(self.text))
 
 
 def judge(trajectory: Trajectory, *, accept_unverified: bool) -> Outcome | Refused:

@@ -82,7 +82,8 @@ class Fates:
         1. Records behind the first `limits[source]` of their source are over.
         2. Of the copies of a run the most complete is kept (one that gave a sample first), then the first.
         3. Of equal samples the best is kept, by the rank of its marks, then the first.
-        4. A sample for training that is held out too is set aside: the same run, the same sample, or a near-identical one.
+        4. A sample for training that is held out too, whatever its target, is set aside: the same run, the same sample, the
+           same question with the same answer (or, as an agent's turns, without one), or a near-identical one.
         5. Of samples with the same question and the same answer the best is kept.
         6. Of near-identical samples the best is kept.
 
@@ -99,6 +100,7 @@ class Fates:
         if self._db.execute(f"SELECT 1 FROM entries WHERE {_SAMPLE} AND split = 'held_out' LIMIT 1").fetchone():
             for same in ("run", "sample"):
                 self._set(IN_HELD_OUT, _OF_BOTH_SPLITS.format(same=same))
+            self._set(IN_HELD_OUT, _ASKED_IN_BOTH)
             if near is not None:
                 self._near(near, held_out=True)
         if near is not None:
@@ -157,13 +159,13 @@ class Fates:
         """Put the samples that have the question or the answer of another into buckets, best first; how many are held out."""
         self._db.execute("DELETE FROM near")
         self._db.execute("DELETE FROM bands")
-        found = self._db.execute(_CANDIDATES.format(split="" if held_out else ", split"))
+        found = self._db.execute(_CANDIDATES.format(apart="" if held_out else "target, split,"))
         place = held = 0
         while rows := list(islice(found, BATCH)):
-            splits = ["" if held_out else r[3] for r in rows]
+            aparts = [[] if held_out else [r[3], r[4]] for r in rows]
             groups = [
-                (_hash("question", split, r[4], r[5]), _hash("answer", split, r[4], *r[6:8]))
-                for split, r in zip(splits, rows, strict=True)
+                (_hash("question", *apart, r[5]), _hash("answer", *apart, *r[6:8]))
+                for apart, r in zip(aparts, rows, strict=True)
             ]
             keys = duplicates.bands([r[1] for r in rows], groups, threshold)
             self._db.executemany(
@@ -192,11 +194,17 @@ SELECT t.id AS id, MIN(h.id) AS kept
 FROM (SELECT id, {{same}} FROM entries WHERE {_SAMPLE} AND split = 'train') AS t
 JOIN (SELECT id, {{same}} FROM entries WHERE {_SAMPLE} AND split = 'held_out') AS h ON h.{{same}} = t.{{same}}
 WHERE t.{{same}} <> '' GROUP BY t.id"""
+_ASKED_IN_BOTH = f"""
+SELECT t.id AS id, h.id AS kept, MIN(h.place)
+FROM (SELECT id, question, answer FROM entries WHERE {_SAMPLE} AND split = 'train') AS t
+JOIN (SELECT id, question, answer, ROW_NUMBER() OVER (ORDER BY {_ORDER}) AS place FROM entries
+  WHERE {_SAMPLE} AND split = 'held_out') AS h ON h.question = t.question
+WHERE t.question <> '' AND t.answer IN ('', h.answer) GROUP BY t.id"""
 _CANDIDATES = f"""
 SELECT * FROM (
   SELECT id, signature, sufficiency, split, target, question, answer, named,
-    question <> '' AND COUNT(*) OVER (PARTITION BY target, question{{split}}) > 1 AS asked,
-    answer <> '' AND COUNT(*) OVER (PARTITION BY target, answer, named{{split}}) > 1 AS answered,
+    question <> '' AND COUNT(*) OVER (PARTITION BY {{apart}} question) > 1 AS asked,
+    answer <> '' AND COUNT(*) OVER (PARTITION BY {{apart}} answer, named) > 1 AS answered,
     verified, pieces, {_ORDER}
   FROM entries WHERE {_SAMPLE} AND LENGTH(signature) > 0)
 WHERE asked OR answered ORDER BY split = 'train', {_RANK}"""

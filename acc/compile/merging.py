@@ -151,7 +151,7 @@ def _rejection(entry: Entry, fate: str, into: str, sources: Sequence[Source]) ->
     if fate == OVER_MAX:
         return over_max_records(entry.file, entry.order[2], sources[entry.order[0]].max_records or 0)
     if fate == IN_HELD_OUT:
-        detail = f"the held-out sample {into} is the same run, or has the same question and evidence"
+        detail = f"the held-out sample {into} is the same run, or has the same question and answer or evidence"
         return Rejection(STAGE, IN_HELD_OUT, entry.file, entry.order[2], f"sample {entry.sample_id}", detail)
     return None if fate else entry.rejection
 

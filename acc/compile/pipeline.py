@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from acc import __version__
 from acc.compile.executors import executor
 from acc.compile.merging import Account, Tally, merge, settle, write_merged
 from acc.compile.quality.contamination import contamination_of
@@ -21,7 +22,7 @@ from acc.errors import UserError
 from acc.recipe import Recipe
 from acc.recipe.sources import Source
 from acc.stage.files import digest, write_text
-from acc.stage.manifest import MANIFEST, Manifest, read_manifest, stage_key
+from acc.stage.manifest import MANIFEST, Manifest, is_done, read_manifest, stage_key
 from acc.stage.rejections import write_rejections
 from acc.trajectories.files import LogFile
 from acc.trajectories.formats import FORMATS
@@ -69,6 +70,9 @@ def run(recipe: Recipe, inputs: Mapping[str, Sequence[Path]], out: Path) -> Mani
 def dry_run(recipe: Recipe, inputs: Mapping[str, Sequence[Path]], out: Path) -> Estimate:
     """Compile as far as a teacher is not needed, and say what asking it will cost. A run goes on from there.
 
+    What another run has finished in `out` stays as it is. Where this one is finished already, its own samples are looked at
+    and no file is touched.
+
     Raises:
         UserError: as `run`; or the recipe asks no server.
     """
@@ -76,8 +80,11 @@ def dry_run(recipe: Recipe, inputs: Mapping[str, Sequence[Path]], out: Path) -> 
         mend = "Compile without --dry-run, or set rationale.kind: teacher"
         raise UserError("there is nothing to estimate: the recipe asks no server", mend=mend)
     plan = _plan(recipe, inputs, out)
-    _compile(recipe, plan, out, plan.parts / SAMPLES)
-    return estimate(recipe, plan.parts / SAMPLES, out, chat=student(recipe.student))
+    samples = out / SAMPLES
+    if not is_done(out, plan.key):
+        samples = plan.parts / SAMPLES
+        _compile(recipe, plan, out, samples, dry=True)
+    return estimate(recipe, samples, out, chat=student(recipe.student))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +113,18 @@ def _plan(recipe: Recipe, inputs: Mapping[str, Sequence[Path]], out: Path) -> _P
     return _Plan(key, sections, hashes, works, out / "parts", out / "logs")
 
 
-def _compile(recipe: Recipe, plan: _Plan, out: Path, merged: Path) -> Account:
-    """All that needs no server: tasks, the fate of every record, and the samples that are kept, written to `merged`."""
+def _compile(recipe: Recipe, plan: _Plan, out: Path, merged: Path, *, dry: bool = False) -> Account:
+    """All that needs no server: tasks, the fate of every record, and the samples that are kept, written to `merged`.
+
+    What was finished in `out` counts no more, but for a `dry` run, which writes nothing beside the parts.
+    """
     alone = plan.sections | {
         "rationale": {**plan.sections["rationale"], "teacher": None},
         "quality": recipe.quality.model_dump(mode="json", exclude=LEAKAGE),
     }
-    _prepare(out, plan.parts, plan.logs, digest([alone, plan.inputs, recipe.seed, recipe.compile.task_bytes]))
+    _prepare(out, plan.parts, plan.logs, digest([alone, plan.inputs, recipe.seed, recipe.compile.task_bytes, __version__]))
+    if not dry:
+        (out / MANIFEST).unlink(missing_ok=True)
     parts = [Part(plan.parts, rank) for rank in range(len(plan.works))]
     joins = [Joins(source.join, recipe.resolve).rows for source in recipe.sources]
     if plan.works:
@@ -166,7 +178,7 @@ def _works(source: int, files: list[LogFile], recipe: Recipe) -> Iterator[Work]:
 
 
 def _prepare(out: Path, parts: Path, logs: Path, key: str) -> None:
-    """Keep the parts of a killed run of the same work; clear what another one left. The old manifest goes first."""
+    """Keep the parts of a killed run of the same work; clear what another one left."""
     try:
         parts.mkdir(parents=True, exist_ok=True)
     except OSError as e:
@@ -175,7 +187,6 @@ def _prepare(out: Path, parts: Path, logs: Path, key: str) -> None:
         leftover.unlink()
     marker = parts / "key"
     if not marker.is_file() or marker.read_text(encoding="utf-8") != key:
-        (out / MANIFEST).unlink(missing_ok=True)
         _clear(parts, logs)
         write_text(marker, key)
 

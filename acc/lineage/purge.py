@@ -76,6 +76,7 @@ def _say_what_is_left(run: Run) -> None:
     """Other files of a run that may hold the text."""
     kept = [
         run.compile / "rejections.parquet",
+        run.compile / "parts",
         *run.folder.glob("*.html"),
         run.folder / "view",
         *run.folder.glob("evaluate*/responses"),

@@ -67,6 +67,25 @@ def test_every_record_is_written_merged_or_rejected_with_a_reason(compiled: Comp
     assert manifest.counts["sources"]["logs"]["pieces_distractor"] == 20
 
 
+def test_half_a_character_in_what_a_tool_printed_stops_nobody(compiled: Compile, tmp_path: Path) -> None:
+    """JSON in an observation is decoded once more, and a cut emoji or a byte of another encoding is half a pair then."""
+    cut = [
+        {"url": "https://a/1", "title": "T", "snippet": "good \ud83d"},
+        {"url": "https://a/2", "title": "T", "snippet": "Ada Lind"},
+    ]
+    patch = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1,1 +1,1 @@\n-x = 1\n+x = 2\n"
+    shell = json.dumps({"output": "x = 1\n# caf\udce9\n", "metadata": {"exit_code": 0}})
+    runs = [
+        search_run(1),
+        run_of("Who built it?", [("search", {"query": "x"}, json.dumps(cut))], "Ada Lind", domain="search", name="search"),
+        run_of("Fix it", [bash("cat a.py", shell)], "done", domain="software", extra={"patch": patch}, name="software"),
+        run_of("Who?", [("execute_sql", {"sql": "SELECT * FROM t"}, repr([("Ada\udce9", 3)]))], "3", domain="database",
+               gold_answer="3", name="database"),
+    ]  # fmt: skip
+    assert compiled(runs).written == 4
+    assert sum("\ufffd" in str(sample.prompt) for sample in samples(tmp_path / "out")) == 3
+
+
 def test_a_sample_says_where_it_came_from(compiled: Compile, tmp_path: Path) -> None:
     compiled([search_run(1)])
     (sample,) = samples(tmp_path / "out")

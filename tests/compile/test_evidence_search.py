@@ -91,6 +91,13 @@ def test_prose_of_a_search_tool_was_read_so_it_is_support() -> None:
     assert [(p.locator, p.role) for p in evidence.pieces] == [("Ada", "support"), ("Search(input=Ada)", "support")]
 
 
+def test_only_what_was_said_again_to_the_same_call_is_dropped() -> None:
+    long = "who lived in the house by the river " * 4
+    evidence = taken(*(("Search", {"input": f"{long}{n}"}, f"It was {name}.") for n, name in enumerate(("Ada", "Bo", "Ada"))))
+    assert [p.text for p in evidence.pieces] == ["It was Ada.", "It was Bo."]
+    assert evidence.dropped == {"repeated_observation": 1}
+
+
 def test_nothing_found_is_refused() -> None:
     refused = take(run_of("q?", [("search", {"query": "x"}, "No results.")], "a"), "search")
     assert isinstance(refused, Refused)

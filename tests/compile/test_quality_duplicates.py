@@ -138,10 +138,21 @@ def test_training_loses_what_is_held_out(compiled: Callable[..., Manifest], tmp_
         asked(f"{question}?", "Ada Lind", page(9, 900), name="t4", outcome=Outcome("success", "answer_match")),
     ]
     manifest = compiled(runs, held)
-    assert kept(tmp_path) == {"near", "same", "t3", "t4"}
-    assert manifest.rejected == {"in_held_out": 2}
+    assert kept(tmp_path) == {"near", "same", "t3"}, "the same question with another answer is another one"
+    assert manifest.rejected == {"in_held_out": 3}
     assert manifest.merged == 0
-    assert {r.index for r in read_rejections(tmp_path / "out" / "rejections.parquet")} == {0, 1}
+    assert {r.index for r in read_rejections(tmp_path / "out" / "rejections.parquet")} == {0, 1, 3}
+
+
+def test_what_is_held_out_is_trained_on_under_no_target(tmp_path: Path) -> None:
+    rows = [
+        entry(0, sample="h", split="held_out", target="acc", question="q", answer="a"),
+        entry(1, sample="x", target="answer_only", question="q", answer="a"),
+        entry(2, sample="y", target="agent_sft", question="q"),
+        entry(3, sample="z", target="agent_sft", question="another"),
+        entry(4, sample="w", target="answer_only", question="q", answer="b"),
+    ]
+    assert [fate for fate, _ in fates(tmp_path, rows)] == ["", "in_held_out", "in_held_out", "", ""]
 
 
 def test_a_merge_into_what_is_merged_names_the_sample_that_is_kept(tmp_path: Path) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from acc.compile.evidence import database, observations, search, software
-from acc.compile.evidence.pieces import Evidence, Refused, Taken
+from acc.compile.evidence.pieces import Evidence, Refused, Taken, whole_characters
 from acc.compile.resolvers import NO_RESOLVERS, Resolvers
 from acc.trajectories.record import Trajectory
 
@@ -25,4 +26,7 @@ def take(trajectory: Trajectory, domain: str, resolvers: Resolvers = NO_RESOLVER
     Args:
         domain: search, software, database or other.
     """
-    return DOMAINS[domain](trajectory, resolvers)
+    found = DOMAINS[domain](trajectory, resolvers)
+    if isinstance(found, Evidence):
+        found.pieces = [replace(p, locator=whole_characters(p.locator), text=whole_characters(p.text)) for p in found.pieces]
+    return found

@@ -74,6 +74,16 @@ def is_empty(text: str) -> bool:
     return not text.strip() or _NOTHING.fullmatch(text) is not None
 
 
+def whole_characters(text: str) -> str:
+    """Text with U+FFFD for halves of surrogate pairs, as the readers give it: what is decoded in it once more may have some,
+    and no tokenizer takes them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
 def usable(text: str, dropped: Counter[str]) -> bool:
     """Whether an observation can be evidence; if not, count why."""
     reason = "empty_observation" if is_empty(text) else "error_observation" if is_error(text) else ""

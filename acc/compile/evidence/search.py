@@ -43,13 +43,14 @@ class _Page:
 
 @dataclass(slots=True)
 class _Log:
-    """What a run saw, by page and by result, in the order of the log. Pages, sections and results go by `same_page`."""
+    """What a run saw, by page and by result, in the order of the log. Pages, sections and results go by `same_page`, prose by
+    the call in short and its text."""
 
     pages: dict[str, _Page] = field(default_factory=dict)
     sections: dict[str, list[str]] = field(default_factory=dict)
     results: dict[str, list[Result]] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
-    prose: dict[str, str] = field(default_factory=dict)
+    prose: dict[tuple[str, str], None] = field(default_factory=dict)
 
 
 def take(trajectory: Trajectory, resolvers: Resolvers = NO_RESOLVERS) -> Evidence | Refused:
@@ -88,7 +89,7 @@ def take(trajectory: Trajectory, resolvers: Resolvers = NO_RESOLVERS) -> Evidenc
             title = next((r.title for r in results if r.title and r.title != key), "")
             evidence.pieces.append(Taken(key, role, f"{title}\n{text}" if title else text, False))
     # What a search tool says in prose was read like a page: only the items of a list can be left closed.
-    evidence.pieces += [Taken(where, "support", text, False) for where, text in log.prose.items()]
+    evidence.pieces += [Taken(where, "support", text, False) for where, text in log.prose]
     if not any(p.role == "support" for p in evidence.pieces):
         return Refused("no_support", "no page was opened and no search result has text")
     return evidence
@@ -124,7 +125,9 @@ def _read(trajectory: Trajectory, dropped: Counter[str]) -> _Log:
                 log.results.setdefault(same_page(r.key), []).append(r)
                 log.titles.setdefault(r.key, r.title)
         elif act == "search" or call is None:
-            log.prose.setdefault(describe(call), as_lines(content))
+            said = describe(call), as_lines(content)
+            dropped["repeated_observation"] += said in log.prose
+            log.prose[said] = None
         elif is_listing(content):
             log.sections.setdefault(same_page(_address(call)), [r.key for r in split_results(content)])
             dropped["table_of_contents"] += 1

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 
-import multiprocess
 from datatrove.executor import LocalPipelineExecutor
+
+from acc.errors import UserError
 
 
 class LocalExecutor(LocalPipelineExecutor):
@@ -16,7 +22,11 @@ class LocalExecutor(LocalPipelineExecutor):
     """
 
     def run_tasks(self, done: Callable[[int], None]) -> None:
-        """Run the tasks, calling `done` with the number that is completed, first with those of an earlier run."""
+        """Run the tasks, calling `done` with the number that is completed, first with those of an earlier run.
+
+        Raises:
+            UserError: a worker was killed.
+        """
         ranks = self.get_incomplete_ranks()
         completed = self.world_size - len(ranks)
         done(completed)
@@ -25,12 +35,19 @@ class LocalExecutor(LocalPipelineExecutor):
                 self._run_task(rank)
                 done(completed + n)
             return
-        context = multiprocess.get_context("forkserver")
+        context = multiprocessing.get_context("forkserver")
         # Workers are forked from a server that has imported what they need, once for all of them.
         context.set_forkserver_preload(["acc.compile.tasks"])
-        with context.Pool(min(self.workers, len(ranks)), _adopt, (self,)) as pool:
-            for n, _ in enumerate(pool.imap_unordered(_run_adopted, ranks), 1):
-                done(completed + n)
+        with ProcessPoolExecutor(min(self.workers, len(ranks)), context, _adopt, (self,)) as pool:
+            try:
+                for n, task in enumerate(as_completed([pool.submit(_run_adopted, rank) for rank in ranks]), 1):
+                    task.result()
+                    done(completed + n)
+            except BrokenProcessPool as e:
+                mend = "Set fewer compile.workers and run again: what is done is kept"
+                raise UserError("a worker was killed, most likely for want of memory", mend=mend) from e
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def _run_task(self, rank: int) -> None:
         self._run_for_rank(rank, local_rank=1)  # a local rank of 0 would log to the user's terminal
@@ -42,6 +59,14 @@ _adopted: list[LocalExecutor] = []
 
 def _adopt(executor: LocalExecutor) -> None:
     _adopted[:] = [executor]
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Without it a worker of a killed run would wait for tasks for ever."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+    os._exit(1)
 
 
 def _run_adopted(rank: int) -> None:
